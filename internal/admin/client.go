@@ -1,0 +1,156 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Client is a Service that asks a running server.
+type Client struct {
+	http http.Client
+}
+
+// ErrNotRunning says that nobody listens on the socket.
+var ErrNotRunning = errors.New("no server is running")
+
+// Dial finds out whether a server listens on the socket and returns its client, or
+// ErrNotRunning. Another error says that there is one that can not be used.
+func Dial(ctx context.Context, socket string) (*Client, error) {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", socket)
+	}
+	conn, err := dial(ctx, "", "")
+	if isAbsent(err) {
+		return nil, ErrNotRunning
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reach the server: %w", err)
+	}
+	conn.Close()
+	return &Client{http.Client{Transport: &http.Transport{DialContext: dial}}}, nil
+}
+
+// Close releases the client's connections.
+func (c *Client) Close() error {
+	c.http.CloseIdleConnections()
+	return nil
+}
+
+// Users implements Service.
+func (c *Client) Users(ctx context.Context) ([]User, error) {
+	var users []User
+	return users, c.call(ctx, pathUsers, request{}, &users)
+}
+
+// AddUser implements Service.
+func (c *Client) AddUser(ctx context.Context, name, password string) error {
+	return c.call(ctx, pathAddUser, request{User: name, Password: password}, &empty{})
+}
+
+// SetPassword implements Service.
+func (c *Client) SetPassword(ctx context.Context, name, password string) error {
+	return c.call(ctx, pathSetPassword, request{User: name, Password: password}, &empty{})
+}
+
+// SetDisabled implements Service.
+func (c *Client) SetDisabled(ctx context.Context, name string, disabled bool) error {
+	return c.call(ctx, pathSetDisabled, request{User: name, Disabled: disabled}, &empty{})
+}
+
+// DeleteUser implements Service.
+func (c *Client) DeleteUser(ctx context.Context, name string) error {
+	return c.call(ctx, pathDeleteUser, request{User: name}, &empty{})
+}
+
+// Mailboxes implements Service.
+func (c *Client) Mailboxes(ctx context.Context, user string) ([]Mailbox, error) {
+	var mailboxes []Mailbox
+	return mailboxes, c.call(ctx, pathMailboxes, request{User: user}, &mailboxes)
+}
+
+// CreateMailbox implements Service.
+func (c *Client) CreateMailbox(ctx context.Context, user, name string) error {
+	return c.call(ctx, pathCreateMailbox, request{User: user, Mailbox: name}, &empty{})
+}
+
+// DeleteMailbox implements Service.
+func (c *Client) DeleteMailbox(ctx context.Context, user, name string) error {
+	return c.call(ctx, pathDeleteMailbox, request{User: user, Mailbox: name}, &empty{})
+}
+
+// RenameMailbox implements Service.
+func (c *Client) RenameMailbox(ctx context.Context, user, from, to string) error {
+	return c.call(ctx, pathRenameMailbox, request{User: user, Mailbox: from, To: to}, &empty{})
+}
+
+// Check implements Service.
+func (c *Client) Check(ctx context.Context, user string, report func(Problem)) (CheckResult, error) {
+	resp, err := c.post(ctx, pathCheck, request{User: user})
+	if err != nil {
+		return CheckResult{}, err
+	}
+	defer resp.Body.Close()
+	for lines := json.NewDecoder(resp.Body); ; {
+		var line checkLine
+		if err := lines.Decode(&line); err != nil {
+			return CheckResult{}, fmt.Errorf("the server stopped in the middle of the check: %w", err)
+		}
+		switch {
+		case line.Problem != nil:
+			report(*line.Problem)
+		case line.Error != nil:
+			return CheckResult{}, line.Error
+		case line.Result != nil:
+			return *line.Result, nil
+		}
+	}
+}
+
+func (c *Client) call(ctx context.Context, path string, in request, out any) error {
+	resp, err := c.post(ctx, path, in)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return fmt.Errorf("read the server's answer: %w", err)
+	}
+	return nil
+}
+
+// post sends a call and returns the answer if it is not a refusal.
+func (c *Client) post(ctx context.Context, path string, in request) (*http.Response, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("encode the request: %w", err)
+	}
+	return c.send(ctx, path, "application/json", bytes.NewReader(body))
+}
+
+func (c *Client) send(ctx context.Context, path, contentType string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://tidemark"+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("make the request: %w", err)
+	}
+	req.Header.Set("Content-Type", contentType)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask the server: %w", err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	var e Error
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxRequest)).Decode(&e); err != nil || e.Text == "" {
+		return nil, fmt.Errorf("the server answered %s", resp.Status)
+	}
+	return nil, &e
+}

@@ -1,0 +1,141 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+)
+
+// The calls. Each is a POST of a JSON object to its path, answered by a JSON value;
+// a refusal is an Error with a status of 4xx.
+const (
+	pathUsers         = "/v1/users/list"
+	pathAddUser       = "/v1/users/add"
+	pathSetPassword   = "/v1/users/password"
+	pathSetDisabled   = "/v1/users/disabled"
+	pathDeleteUser    = "/v1/users/delete"
+	pathMailboxes     = "/v1/mailboxes/list"
+	pathCreateMailbox = "/v1/mailboxes/create"
+	pathDeleteMailbox = "/v1/mailboxes/delete"
+	pathRenameMailbox = "/v1/mailboxes/rename"
+	pathCheck         = "/v1/check"
+)
+
+// request is the body of every call; each uses the fields it needs.
+type request struct {
+	User     string `json:"user,omitempty"`
+	Password string `json:"password,omitempty"`
+	Disabled bool   `json:"disabled,omitempty"`
+	Mailbox  string `json:"mailbox,omitempty"`
+	To       string `json:"to,omitempty"`
+}
+
+// maxRequest bounds a request's body in octets.
+const maxRequest = 1 << 20
+
+type empty struct{}
+
+// NewHandler returns the HTTP side of a service. Every change is logged, without
+// secrets.
+func NewHandler(s Service, log *slog.Logger) http.Handler {
+	h := &handler{mux: http.NewServeMux(), log: log}
+	handle(h, pathUsers, func(ctx context.Context, _ request) ([]User, error) { return s.Users(ctx) })
+	handle(h, pathMailboxes, func(ctx context.Context, r request) ([]Mailbox, error) { return s.Mailboxes(ctx, r.User) })
+	change(h, pathAddUser, func(ctx context.Context, r request) error { return s.AddUser(ctx, r.User, r.Password) })
+	change(h, pathSetPassword, func(ctx context.Context, r request) error { return s.SetPassword(ctx, r.User, r.Password) })
+	change(h, pathSetDisabled, func(ctx context.Context, r request) error { return s.SetDisabled(ctx, r.User, r.Disabled) })
+	change(h, pathDeleteUser, func(ctx context.Context, r request) error { return s.DeleteUser(ctx, r.User) })
+	change(h, pathCreateMailbox, func(ctx context.Context, r request) error { return s.CreateMailbox(ctx, r.User, r.Mailbox) })
+	change(h, pathDeleteMailbox, func(ctx context.Context, r request) error { return s.DeleteMailbox(ctx, r.User, r.Mailbox) })
+	change(h, pathRenameMailbox, func(ctx context.Context, r request) error { return s.RenameMailbox(ctx, r.User, r.Mailbox, r.To) })
+	h.mux.HandleFunc("POST "+pathCheck, func(w http.ResponseWriter, r *http.Request) { h.check(s, w, r) })
+	return h.mux
+}
+
+type handler struct {
+	mux *http.ServeMux
+	log *slog.Logger
+}
+
+// handle registers a call that returns something.
+func handle[T any](h *handler, path string, call func(context.Context, request) (T, error)) {
+	h.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+		var in request
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&in); err != nil {
+			h.fail(w, path, errorf(Invalid, "the request is not valid: %v", err))
+			return
+		}
+		out, err := call(r.Context(), in)
+		if err != nil {
+			h.fail(w, path, err)
+			return
+		}
+		h.reply(w, http.StatusOK, out)
+	})
+}
+
+// change registers a call that changes something.
+func change(h *handler, path string, call func(context.Context, request) error) {
+	handle(h, path, func(ctx context.Context, in request) (empty, error) {
+		err := call(ctx, in)
+		if err == nil {
+			h.log.Info("administration", "call", path, "user", in.User, "mailbox", in.Mailbox)
+		}
+		return empty{}, err
+	})
+}
+
+func (h *handler) reply(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		h.log.Debug("administration: client went away", "error", err)
+	}
+}
+
+// fail sends an error. What the caller can not help is told in full too: whoever can
+// open the socket may read the log.
+func (h *handler) fail(w http.ResponseWriter, path string, err error) {
+	status, e := http.StatusUnprocessableEntity, &Error{}
+	if !errors.As(err, &e) {
+		h.log.Error("administration failed", "call", path, "error", err)
+		status, e = http.StatusInternalServerError, &Error{Text: err.Error()}
+	}
+	h.reply(w, status, e)
+}
+
+// checkLine is one line of the answer to a check: problems, then the result or the
+// error that ended it.
+type checkLine struct {
+	Problem *Problem     `json:"problem,omitempty"`
+	Result  *CheckResult `json:"result,omitempty"`
+	Error   *Error       `json:"error,omitempty"`
+}
+
+func (h *handler) check(s Service, w http.ResponseWriter, r *http.Request) {
+	var in request
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&in); err != nil {
+		h.fail(w, pathCheck, errorf(Invalid, "the request is not valid: %v", err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	enc, flush := json.NewEncoder(w), http.NewResponseController(w)
+	send := func(line checkLine) {
+		// A client that has gone away ends the check through its context.
+		if enc.Encode(line) == nil {
+			_ = flush.Flush()
+		}
+	}
+	result, err := s.Check(r.Context(), in.User, func(p Problem) { send(checkLine{Problem: &p}) })
+	if err != nil {
+		e, ok := errors.AsType[*Error](err)
+		if !ok {
+			e = &Error{Text: err.Error()}
+		}
+		send(checkLine{Error: e})
+		return
+	}
+	send(checkLine{Result: &result})
+}

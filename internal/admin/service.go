@@ -1,0 +1,107 @@
+// Package admin is the administration of a server: one interface, an
+// implementation that works on the store, and an HTTP server and client that carry
+// it over a unix socket. A command uses the interface and does not see which it has.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"tidemark/imap"
+)
+
+// Service is everything that can be administered. Its errors are *Error where the
+// caller can do something about them.
+type Service interface {
+	Users(ctx context.Context) ([]User, error)
+	AddUser(ctx context.Context, name, password string) error
+	SetPassword(ctx context.Context, name, password string) error
+	// SetDisabled forbids or allows a user to log in. Mail is taken for neither a
+	// disabled user nor an unknown one. It closes the user's open sessions.
+	SetDisabled(ctx context.Context, name string, disabled bool) error
+	// DeleteUser deletes a user and all of the user's mail.
+	DeleteUser(ctx context.Context, name string) error
+
+	Mailboxes(ctx context.Context, user string) ([]Mailbox, error)
+	CreateMailbox(ctx context.Context, user, name string) error
+	DeleteMailbox(ctx context.Context, user, name string) error
+	RenameMailbox(ctx context.Context, user, from, to string) error
+
+	// Check verifies the whole store, or one user's part if user is not empty, and
+	// calls report for each problem. It fails only when it could not go on.
+	Check(ctx context.Context, user string, report func(Problem)) (CheckResult, error)
+}
+
+// User is a person with an account.
+type User struct {
+	Name     string    `json:"name"`
+	Disabled bool      `json:"disabled"`
+	Created  time.Time `json:"created,omitzero"`
+}
+
+// Mailbox is one mailbox with its counts.
+type Mailbox struct {
+	Name        string             `json:"name"`
+	Messages    uint32             `json:"messages"`
+	Unseen      uint32             `json:"unseen"`
+	Size        int64              `json:"size"` // octets
+	UIDValidity uint32             `json:"uidvalidity"`
+	UIDNext     imap.UID           `json:"uidnext"`
+	SpecialUse  []imap.MailboxAttr `json:"special_use,omitempty"`
+}
+
+// Problem is something wrong in the store.
+type Problem struct {
+	User string `json:"user,omitempty"`
+	Text string `json:"text"`
+}
+
+// CheckResult is what a check has looked at.
+type CheckResult struct {
+	Accounts  int `json:"accounts"`
+	Mailboxes int `json:"mailboxes"`
+	Messages  int `json:"messages"`
+	Problems  int `json:"problems"`
+}
+
+// Code is the kind of an Error.
+type Code string
+
+// The kinds of errors.
+const (
+	NotFound    Code = "not_found"
+	Exists      Code = "exists"
+	Invalid     Code = "invalid"     // a value that is not allowed
+	Unavailable Code = "unavailable" // storage takes no changes
+)
+
+// Error is a refusal that names its reason.
+type Error struct {
+	Code Code   `json:"code"`
+	Text string `json:"text"`
+}
+
+func (e *Error) Error() string { return e.Text }
+
+func errorf(code Code, format string, args ...any) *Error {
+	return &Error{code, fmt.Sprintf(format, args...)}
+}
+
+// translate turns refusals of the mail packages into *Error.
+func translate(err error) error {
+	refusal, ok := errors.AsType[*imap.Error](err)
+	if !ok {
+		return err
+	}
+	switch refusal.Code {
+	case imap.CodeNonExistent, imap.CodeTryCreate:
+		return &Error{NotFound, refusal.Text}
+	case imap.CodeAlreadyExists:
+		return &Error{Exists, refusal.Text}
+	case imap.CodeUnavailable, imap.CodeOverQuota, imap.CodeServerBug:
+		return &Error{Unavailable, refusal.Text}
+	}
+	return &Error{Invalid, refusal.Text}
+}
