@@ -1,0 +1,112 @@
+// Package tidemark has no code of its own: its test keeps the packages in their
+// order.
+package tidemark
+
+import (
+	"go/build"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// layout says which packages of ours each package may import. What is not in it is
+// not allowed. Packages below it in the list import those above. Tests may import
+// anything.
+var layout = []struct {
+	pkg     string
+	imports string
+}{
+	// Public: the protocol and its parts.
+	{"imap", ""},
+	{"imapwire", "imap"},
+	{"sasl", ""},
+	{"message", "imap"},
+	{"imapserver", "imap imapwire sasl"},
+
+	// Storage: ordered keys and blobs, which know nothing of mail.
+	{"internal/store", ""},
+	{"internal/store/embedded", "internal/store"},
+
+	// Mail outside of a store.
+	{"internal/maildir", "imap"},
+	{"internal/mbox", "imap"},
+	{"internal/transfer", "imap internal/maildir internal/mbox"},
+
+	// The rules of mail, and the ways to it. Mail implements the ports of imapserver.
+	{"internal/auth", "imap imapserver sasl"},
+	{"internal/lmtp", "imap imapserver"},
+	{"internal/mail", "imap imapwire imapserver message sasl internal/store internal/auth internal/lmtp internal/transfer"},
+	{"internal/certs", ""},
+	{"internal/config", ""},
+	{"internal/demo", "imap internal/transfer"},
+	{"internal/admin", "imap internal/auth internal/config internal/mail internal/transfer"},
+
+	// Where everything is joined.
+	{"internal/daemon", "*"},
+	{"cmd/tidemark", "imap internal/admin internal/config internal/daemon internal/demo internal/transfer internal/maildir internal/mbox"},
+
+	// For tests only. The model and the transcripts judge the server, and so know only
+	// the protocol, or not even that.
+	{"internal/store/storetest", "internal/store"},
+	{"internal/transcript", "imap imapwire"},
+	{"internal/simtest", ""},
+	{"internal/clienttest", ""},
+}
+
+// If this fails, a package has come to know something that it was kept free of.
+func TestLayout(t *testing.T) {
+	for _, dir := range packageDirs(t) {
+		row := slices.IndexFunc(layout, func(l struct{ pkg, imports string }) bool { return l.pkg == dir })
+		if row < 0 {
+			t.Errorf("%s is not in the table; say there what it may import", dir)
+			continue
+		}
+		pkg, err := build.ImportDir(dir, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		allowed := strings.Fields(layout[row].imports)
+		for _, path := range pkg.Imports {
+			ours, ok := strings.CutPrefix(path, "tidemark/")
+			if ok && !slices.Contains(allowed, ours) && layout[row].imports != "*" {
+				t.Errorf("%s imports %s, which the table does not allow", dir, ours)
+			}
+		}
+	}
+}
+
+// If this fails, a command-line tool of the tests, or a package for tests, has
+// become part of the program.
+func TestTestPackagesStayOut(t *testing.T) {
+	for _, row := range layout {
+		for pkg := range strings.FieldsSeq(row.imports) {
+			if strings.HasSuffix(pkg, "test") || pkg == "internal/transcript" {
+				t.Errorf("%s may import %s, which is for tests", row.pkg, pkg)
+			}
+		}
+	}
+}
+
+// packageDirs returns the directories that hold Go code other than tests.
+func packageDirs(t *testing.T) []string {
+	t.Helper()
+	var dirs []string
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && path != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "node_modules" || d.Name() == "data") {
+			return filepath.SkipDir
+		}
+		if dir := filepath.ToSlash(filepath.Dir(path)); strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dirs
+}
