@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 )
 
@@ -35,6 +37,11 @@ func Dial(ctx context.Context, socket string) (*Client, error) {
 	}
 	conn.Close()
 	return &Client{http.Client{Transport: &http.Transport{DialContext: dial}}}, nil
+}
+
+// isAbsent says that a dial failed because nobody listens.
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // Close releases the client's connections.
