@@ -1,0 +1,227 @@
+// Package embedded keeps the accounts in one directory: keys and small blobs in
+// Pebble, large blobs in files.
+//
+// A directory has these entries:
+//
+//	FORMAT   the version of the layout, as text
+//	keys/    the Pebble store
+//	blobs/   one file a large blob, named account-blob in hexadecimal
+//	ballast  space to give up when the disk is full
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"tidemark/internal/store"
+)
+
+// ErrLocked is returned by Open when another process has the store open.
+var ErrLocked = errors.New("store is in use by another process")
+
+// Engine implements store.Engine.
+type Engine struct {
+	opts     Options
+	log      *slog.Logger
+	fs       *guardedFS
+	dir      string
+	db       *pebble.DB
+	accounts *accountTable
+	space    *space
+	files    *blobFiles
+	fault    *fault
+
+	memory atomic.Int64 // bytes of blobs that are in memory and not adopted
+
+	// calls counts the running calls; closed is set when no more may begin, and
+	// idle is closed when the last one has ended after that.
+	calls  atomic.Int64
+	closed atomic.Bool
+	idle   chan struct{}
+	once   sync.Once
+}
+
+var _ store.Engine = (*Engine)(nil)
+
+// Open opens the store in dir, which is made if it does not exist. The errors are
+// ErrLocked, store.ErrFormat, store.ErrCorrupt and those of the file system.
+func Open(dir string, opts Options) (*Engine, error) {
+	opts.setDefaults()
+	e := &Engine{
+		opts:     opts,
+		log:      opts.Logger,
+		dir:      dir,
+		accounts: newAccountTable(),
+		idle:     make(chan struct{}),
+	}
+	e.fault = newFault(opts.Logger, opts.Failed)
+	e.space = newSpace(opts, dir)
+	e.fs = newGuardedFS(vfs.OnDiskFull(opts.FS, e.space.onFull), e.fault)
+	if err := prepareDir(opts.FS, dir); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
+	if err := e.openParts(); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
+	return e, nil
+}
+
+// openParts opens what is in the directory.
+func (e *Engine) openParts() error {
+	files, err := openBlobFiles(e.fs, e.fs.PathJoin(e.dir, blobsDir))
+	if err != nil {
+		return err
+	}
+	db, err := pebble.Open(e.fs.PathJoin(e.dir, keysDir), e.pebbleOptions())
+	if err != nil {
+		_ = files.close()
+		return openError(err)
+	}
+	e.files, e.db = files, db
+	e.fault.arm()
+	e.space.restore()
+	e.files.startSweep(e)
+	return nil
+}
+
+// Close implements store.Engine. The error tells of changes that are safe but
+// could not be put in their final place.
+func (e *Engine) Close() error {
+	if e.closed.Swap(true) {
+		return store.ErrClosed
+	}
+	e.files.stopSweep()
+	if e.calls.Load() == 0 {
+		e.once.Do(func() { close(e.idle) })
+	}
+	if !e.awaitIdle() {
+		// Calls hang in Pebble, whose storage has failed. It cannot be closed
+		// under them, and the process is of no more use anyway.
+		return e.failure()
+	}
+	if e.failure() == nil {
+		e.flush()
+	}
+	e.fault.unblock()
+	err := errors.Join(e.db.Close(), e.files.close())
+	if ferr := e.failure(); ferr != nil {
+		return ferr
+	}
+	if err != nil {
+		return fmt.Errorf("%w: close store: %v", store.ErrFailed, err)
+	}
+	return nil
+}
+
+const (
+	// hangTime is how long Close waits for calls once the storage has failed.
+	hangTime = 5 * time.Second
+	// flushTime is how long Close waits for the last flush. It only makes the
+	// next Open faster.
+	flushTime = 10 * time.Second
+)
+
+// awaitIdle waits for the running calls and tells whether all have ended.
+func (e *Engine) awaitIdle() bool {
+	select {
+	case <-e.idle:
+		return true
+	case <-e.fault.failed:
+	}
+	t := time.NewTimer(hangTime)
+	defer t.Stop()
+	select {
+	case <-e.idle:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// flush moves what is only in the log into tables, whose damage is found by
+// checksums wherever it is.
+func (e *Engine) flush() {
+	done, err := e.db.AsyncFlush()
+	if err != nil {
+		return
+	}
+	t := time.NewTimer(flushTime)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	case <-e.fault.failed:
+	}
+}
+
+// enter begins a call. Unless it fails, exit must follow.
+func (e *Engine) enter() error {
+	e.calls.Add(1)
+	if e.closed.Load() {
+		e.exit()
+		return store.ErrClosed
+	}
+	return nil
+}
+
+func (e *Engine) exit() {
+	if e.calls.Add(-1) == 0 && e.closed.Load() {
+		e.once.Do(func() { close(e.idle) })
+	}
+}
+
+// Accounts implements store.Engine.
+func (e *Engine) Accounts(ctx context.Context, fn func(store.AccountID) error) error {
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.exit()
+	snapshot := e.db.NewSnapshot()
+	defer snapshot.Close()
+	var next store.AccountID
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		id, found, err := nextAccount(snapshot, next)
+		if err != nil || !found {
+			return err
+		}
+		if err := fn(id); err != nil {
+			return err
+		}
+		if next = id + 1; next == 0 {
+			return nil
+		}
+	}
+}
+
+// nextAccount returns the first account from id on that has keys or blobs.
+func nextAccount(s *pebble.Snapshot, id store.AccountID) (first store.AccountID, found bool, err error) {
+	for _, space := range []byte{spaceKeys, spaceInfo} {
+		it, err := s.NewIter(&pebble.IterOptions{
+			LowerBound: appendPrefix(nil, space, id),
+			UpperBound: []byte{space + 1},
+		})
+		if err != nil {
+			return 0, false, readError([]byte{space}, err)
+		}
+		if it.First() {
+			if a := accountOf(it.Key()); !found || a < first {
+				first, found = a, true
+			}
+		}
+		if err := it.Close(); err != nil {
+			return 0, false, readError([]byte{space}, err)
+		}
+	}
+	return first, found, nil
+}

@@ -1,0 +1,90 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"tidemark/internal/store"
+)
+
+// fault remembers that the storage has failed. A write or sync that failed once
+// is never tried again: the kernel may have dropped the data and would report
+// success the second time.
+type fault struct {
+	log  *slog.Logger
+	hook func(error)
+
+	once   sync.Once
+	err    error         // set before failed is closed
+	failed chan struct{} // closed when the storage has failed
+	// closing is closed when Pebble is about to be closed: background work that
+	// was held back goes on, and fails.
+	closing chan struct{}
+	armed   atomic.Bool // until then, errors only go to the caller
+}
+
+func newFault(log *slog.Logger, hook func(error)) *fault {
+	return &fault{log: log, hook: hook, failed: make(chan struct{}), closing: make(chan struct{})}
+}
+
+// arm is called when the store is open.
+func (f *fault) arm() { f.armed.Store(true) }
+
+// unblock is called when the store is about to be closed.
+func (f *fault) unblock() { close(f.closing) }
+
+// fail marks the storage as failed.
+func (f *fault) fail(err error) {
+	if !f.armed.Load() {
+		return
+	}
+	f.once.Do(func() {
+		f.err = fmt.Errorf("%w: %v", store.ErrFailed, err)
+		close(f.failed)
+		f.log.Error("storage has failed; it takes no more changes until it is opened again", "error", err)
+		if f.hook != nil {
+			go f.hook(f.err)
+		}
+	})
+}
+
+// failure returns the error that the storage failed with, or nil.
+func (f *fault) failure() error {
+	select {
+	case <-f.failed:
+		return f.err
+	default:
+		return nil
+	}
+}
+
+func (e *Engine) fail(err error) { e.fault.fail(err) }
+
+func (e *Engine) failure() error { return e.fault.failure() }
+
+// pebbleLogger passes Pebble's messages on.
+type pebbleLogger struct {
+	log   *slog.Logger
+	fault *fault
+}
+
+// Infof drops what Pebble tells of its daily work.
+func (pebbleLogger) Infof(string, ...any) {}
+
+func (l pebbleLogger) Errorf(format string, args ...any) {
+	l.log.Warn("storage: " + fmt.Sprintf(format, args...))
+}
+
+// Fatalf is called for errors of the manifest, after which Pebble expects the
+// process to end. It returns: Pebble then gives the error to the flush or
+// compaction that met it, and nothing more is written, since the storage counts
+// as failed and guardedFS keeps everything from the disk.
+func (l pebbleLogger) Fatalf(format string, args ...any) {
+	l.fault.fail(fmt.Errorf(format, args...))
+}
+
+// errFrozen is what writes get when the storage has failed.
+var errFrozen = errors.New("not done, because the storage has failed before")

@@ -1,0 +1,270 @@
+package embedded
+
+import (
+	"errors"
+	"os"
+	"path"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// guardedFS stands between Pebble and the disk, because Pebble ends the process
+// when its log cannot be written. Here such an error marks the storage as failed
+// and Pebble is told that all is well; Update knows better and acknowledges
+// nothing. From then on nothing reaches the disk any more, so what the next Open
+// finds is the state of a crash at that moment: writes to the log go nowhere,
+// other files of Pebble cannot be written, and reading goes on.
+type guardedFS struct {
+	vfs.FS
+	fault *fault
+	// strikes counts the tables in a row that could not be written. Pebble tries
+	// again at once and for ever; each strike makes the next try wait.
+	strikes atomic.Int32
+}
+
+const (
+	maxStrikes = 12 // more than 10 s: the storage has failed
+	strikeTime = 10 * time.Millisecond
+	maxWait    = 2 * time.Second
+)
+
+func newGuardedFS(fs vfs.FS, f *fault) *guardedFS { return &guardedFS{FS: fs, fault: f} }
+
+// role is what a file is for, and with it what an error means.
+type role int
+
+const (
+	roleMeta  role = iota // manifest, markers, options: Pebble handles errors
+	roleTable             // tables: written anew, elsewhere, after an error
+	roleLog               // the write-ahead log and directories: errors are final
+	roleBlob              // our files of blobs: errors are final
+)
+
+func roleOf(name string) role {
+	switch {
+	case strings.HasSuffix(name, ".log"):
+		return roleLog
+	case strings.HasSuffix(name, ".sst"), strings.HasSuffix(name, ".blob"):
+		return roleTable
+	case path.Base(path.Dir(name)) == blobsDir:
+		return roleBlob
+	default:
+		return roleMeta
+	}
+}
+
+// before is called before anything is changed. It returns false if it must not be
+// done, and with what result.
+func (g *guardedFS) before(r role) (goOn bool, err error) {
+	if g.fault.failure() == nil {
+		return true, nil
+	}
+	if r == roleLog {
+		return false, nil
+	}
+	return false, errFrozen
+}
+
+// after judges the result of a change.
+func (g *guardedFS) after(r role, err error) error {
+	if err == nil || !g.fault.armed.Load() {
+		return err
+	}
+	switch r {
+	case roleLog:
+		g.fault.fail(err)
+		return nil
+	case roleBlob:
+		if !noSpace(err) {
+			g.fault.fail(err)
+		}
+	}
+	return err
+}
+
+// do makes one change that belongs to the role.
+func (g *guardedFS) do(r role, change func() error) error {
+	if goOn, err := g.before(r); !goOn {
+		return err
+	}
+	return g.after(r, change())
+}
+
+// open makes a file with create. If it cannot, and nobody may know, the file goes
+// nowhere.
+func (g *guardedFS) open(name string, create func() (vfs.File, error)) (vfs.File, error) {
+	r := roleOf(name)
+	if r == roleTable {
+		g.holdBack()
+	}
+	var f vfs.File
+	err := g.do(r, func() (err error) {
+		f, err = create()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		f = vfs.NewMemFile(nil)
+	}
+	return &guardedFile{File: f, fs: g, role: r}, nil
+}
+
+// holdBack delays the making of a table after others failed. When the storage has
+// failed it waits until the store is closed, because Pebble would try without end.
+func (g *guardedFS) holdBack() {
+	if g.fault.failure() != nil {
+		<-g.fault.closing
+		return
+	}
+	n := g.strikes.Load()
+	if n == 0 {
+		return
+	}
+	t := time.NewTimer(min(strikeTime<<n, maxWait))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-g.fault.closing:
+	}
+}
+
+// tableDone is told how the writing of tables ended.
+func (g *guardedFS) tableDone(err error) {
+	switch {
+	case err == nil:
+		g.strikes.Store(0)
+	case noSpace(err):
+		g.strikes.CompareAndSwap(0, 1)
+	case g.strikes.Add(1) > maxStrikes:
+		g.fault.fail(err)
+	}
+}
+
+// Create implements vfs.FS.
+func (g *guardedFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return g.open(name, func() (vfs.File, error) { return g.FS.Create(name, c) })
+}
+
+// ReuseForWrite implements vfs.FS.
+func (g *guardedFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return g.open(newname, func() (vfs.File, error) { return g.FS.ReuseForWrite(oldname, newname, c) })
+}
+
+// OpenReadWrite implements vfs.FS.
+func (g *guardedFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	return g.open(name, func() (vfs.File, error) { return g.FS.OpenReadWrite(name, c, opts...) })
+}
+
+// OpenDir implements vfs.FS. Pebble syncs the directory of its log when it makes a
+// new one, so its errors are as final as the log's.
+func (g *guardedFS) OpenDir(name string) (vfs.File, error) {
+	f, err := g.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return &guardedFile{File: f, fs: g, role: roleLog}, nil
+}
+
+// Link implements vfs.FS.
+func (g *guardedFS) Link(oldname, newname string) error {
+	return g.do(roleOf(newname), func() error { return g.FS.Link(oldname, newname) })
+}
+
+// Rename implements vfs.FS.
+func (g *guardedFS) Rename(oldname, newname string) error {
+	return g.do(roleOf(newname), func() error { return g.FS.Rename(oldname, newname) })
+}
+
+// Remove implements vfs.FS. That a file cannot be removed loses nothing.
+func (g *guardedFS) Remove(name string) error {
+	return g.do(roleMeta, func() error { return g.FS.Remove(name) })
+}
+
+// RemoveAll implements vfs.FS.
+func (g *guardedFS) RemoveAll(name string) error {
+	return g.do(roleMeta, func() error { return g.FS.RemoveAll(name) })
+}
+
+// MkdirAll implements vfs.FS.
+func (g *guardedFS) MkdirAll(dir string, perm os.FileMode) error {
+	return g.do(roleMeta, func() error { return g.FS.MkdirAll(dir, perm) })
+}
+
+// Unwrap implements vfs.FS.
+func (g *guardedFS) Unwrap() vfs.FS { return g.FS }
+
+// guardedFile is a file of a guardedFS.
+type guardedFile struct {
+	vfs.File
+	fs   *guardedFS
+	role role
+}
+
+// Write implements vfs.File.
+func (f *guardedFile) Write(p []byte) (int, error) {
+	n := len(p)
+	err := f.fs.do(f.role, func() (err error) {
+		n, err = f.File.Write(p)
+		return err
+	})
+	if err == nil {
+		n = len(p)
+	}
+	return n, err
+}
+
+// WriteAt implements vfs.File.
+func (f *guardedFile) WriteAt(p []byte, off int64) (int, error) {
+	n := len(p)
+	err := f.fs.do(f.role, func() (err error) {
+		n, err = f.File.WriteAt(p, off)
+		return err
+	})
+	if err == nil {
+		n = len(p)
+	}
+	return n, err
+}
+
+// Preallocate implements vfs.File. It is only a hint: a write will tell.
+func (f *guardedFile) Preallocate(offset, length int64) error {
+	if goOn, err := f.fs.before(f.role); !goOn {
+		return err
+	}
+	return f.File.Preallocate(offset, length)
+}
+
+// Sync implements vfs.File.
+func (f *guardedFile) Sync() error { return f.fs.do(f.role, f.File.Sync) }
+
+// SyncData implements vfs.File.
+func (f *guardedFile) SyncData() error { return f.fs.do(f.role, f.File.SyncData) }
+
+// SyncTo implements vfs.File.
+func (f *guardedFile) SyncTo(length int64) (full bool, err error) {
+	err = f.fs.do(f.role, func() (err error) {
+		full, err = f.File.SyncTo(length)
+		return err
+	})
+	return full, err
+}
+
+// Close implements vfs.File.
+func (f *guardedFile) Close() error {
+	err := f.File.Close()
+	if f.fs.fault.failure() != nil && f.role == roleLog {
+		return nil
+	}
+	return f.fs.after(f.role, err)
+}
+
+// noSpace tells whether the disk, or the user's share of it, is full.
+func noSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}

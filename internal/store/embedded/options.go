@@ -1,0 +1,57 @@
+package embedded
+
+import (
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Options are the settings of an engine. The zero value is good.
+type Options struct {
+	// FS is the file system; nil means the real one.
+	FS vfs.FS
+	// Logger takes what an operator should know; nil means slog.Default.
+	Logger *slog.Logger
+	// CacheSize is the memory for blocks of tables, in bytes; 0 means 64 MiB.
+	CacheSize int64
+	// MemTableSize is the memory in bytes that takes new changes before they are
+	// written to tables; up to four times as much is used under load. 0 means 16 MiB.
+	MemTableSize int64
+	// MinFree is the free space in bytes below which nothing is added. Small
+	// transactions without blobs, as for expunging, are taken down to half of it.
+	// 0 means 128 MiB; a negative value turns the check off.
+	MinFree int64
+	// Ballast is the space in bytes kept in a file that is given up when a disk
+	// fills, so that what was begun can be ended; 0 means 64 MiB, a negative
+	// value none.
+	Ballast int64
+	// BlobMemory is the memory in bytes for blobs that are not adopted yet; what
+	// exceeds it goes to files whatever its size. 0 means 64 MiB.
+	BlobMemory int64
+	// Failed, if not nil, is called once when the storage has failed for good. It
+	// runs in its own goroutine.
+	Failed func(error)
+	// RunTwice runs each Update function twice, of which the first run is thrown
+	// away, and panics when an iterator is left open. It is for tests.
+	RunTwice bool
+}
+
+func (o *Options) setDefaults() {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	setDefault(&o.CacheSize, 64<<20)
+	setDefault(&o.MemTableSize, 16<<20)
+	setDefault(&o.MinFree, 128<<20)
+	setDefault(&o.Ballast, 64<<20)
+	setDefault(&o.BlobMemory, 64<<20)
+}
+
+func setDefault(v *int64, def int64) {
+	if *v == 0 {
+		*v = def
+	}
+}

@@ -1,0 +1,100 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+
+	"tidemark/internal/store"
+)
+
+// pebbleOptions returns the settings of Pebble.
+func (e *Engine) pebbleOptions() *pebble.Options {
+	o := &pebble.Options{
+		FS:                          e.fs,
+		Logger:                      pebbleLogger{e.log, e.fault},
+		CacheSize:                   e.opts.CacheSize,
+		MemTableSize:                uint64(e.opts.MemTableSize),
+		MemTableStopWritesThreshold: 4,
+		FormatMajorVersion:          pebble.FormatValueSeparation,
+		L0CompactionThreshold:       2,
+		L0StopWritesThreshold:       1000, // waiting for memory is enough
+		LBaseMaxBytes:               64 << 20,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, max(1, runtime.GOMAXPROCS(0)/2) },
+		FlushDelayDeleteRange:       10 * time.Second,
+		EventListener:               e.events(),
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		o.Levels[i].BlockSize = 16 << 10
+		o.Levels[i].IndexBlockSize = 64 << 10
+	}
+	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
+		return pebble.ValueSeparationPolicy{
+			Enabled:               true,
+			MinimumSize:           separateSize,
+			MaxBlobReferenceDepth: 10,
+			RewriteMinimumAge:     5 * time.Minute,
+			TargetGarbageRatio:    0.2,
+		}
+	}
+	// The account's own values are read in ranges and stay with their keys.
+	o.Experimental.SpanPolicyFunc = pebble.MakeStaticSpanPolicyFunc(
+		pebble.DefaultComparer.Compare,
+		pebble.KeyRange{Start: []byte{spaceKeys}, End: []byte{spaceBody}},
+		pebble.SpanPolicy{ValueStoragePolicy: pebble.ValueStorageLowReadLatency},
+	)
+	return o
+}
+
+// separateSize is the size in bytes from which the content of a blob is kept
+// apart from its key, so that compactions do not copy it each time.
+const separateSize = 512
+
+// events logs what goes wrong in the background.
+func (e *Engine) events() *pebble.EventListener {
+	return &pebble.EventListener{
+		BackgroundError: func(err error) {
+			if e.failure() == nil && !e.closed.Load() {
+				e.log.Error("storage: background work failed", "error", err)
+			}
+		},
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			e.log.Error("storage: damaged data", "path", info.Path, "error", info.Details)
+		},
+		DiskSlow:        func(info pebble.DiskSlowInfo) { e.log.Warn("storage: " + info.String()) },
+		WriteStallBegin: func(info pebble.WriteStallBeginInfo) { e.log.Warn("storage: writes wait: " + info.Reason) },
+		FlushEnd:        func(info pebble.FlushInfo) { e.fs.tableDone(info.Err) },
+		CompactionEnd: func(info pebble.CompactionInfo) {
+			if info.Err != nil {
+				e.log.Warn("storage: compaction failed", "error", info.Err)
+			}
+		},
+	}
+}
+
+// unreadable tells whether an error of reading means that the data is damaged:
+// wrong checksums, a missing file, a bad sector.
+func unreadable(err error) bool {
+	return pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EIO)
+}
+
+// openError gives an error of opening Pebble its kind.
+func openError(err error) error {
+	switch {
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%w: %v", ErrLocked, err)
+	case noSpace(err):
+		return fmt.Errorf("%w: %v", store.ErrFull, err)
+	case unreadable(err):
+		return fmt.Errorf("%w: %v", store.ErrCorrupt, err)
+	default:
+		return err
+	}
+}
