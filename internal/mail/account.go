@@ -1,0 +1,337 @@
+package mail
+
+import (
+	"context"
+	"strings"
+
+	"tidemark/imap"
+	"tidemark/imapserver"
+	"tidemark/internal/store"
+)
+
+// Account is one user's mail, for one session or task (imapserver.Account).
+type Account struct {
+	*account
+	user string
+}
+
+var _ imapserver.Account = (*Account)(nil)
+
+// Close ends the use of the account.
+func (a *Account) Close() error {
+	a.svc.releaseAccount(a.account)
+	return nil
+}
+
+// User returns the name of the account's user.
+func (a *Account) User() string { return a.user }
+
+// AppendLimit returns the largest message taken, in octets.
+func (a *Account) AppendLimit() int64 { return a.svc.limits.MessageSize }
+
+// Mailboxes returns every mailbox, and every subscribed name without one.
+func (a *Account) Mailboxes(ctx context.Context) ([]imapserver.MailboxInfo, error) {
+	return a.mailboxes(ctx)
+}
+
+// ensureInbox makes INBOX if the account does not have it yet.
+func (a *account) ensureInbox(ctx context.Context) error {
+	missing := false
+	err := a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
+		n, err := lookup(r, imap.Inbox)
+		missing = err == nil && n.Mailbox == 0
+		return err
+	})
+	if err != nil || !missing {
+		return a.svc.fault(err)
+	}
+	return a.updateNames(ctx, func(n *names) error {
+		rec, err := lookup(n.tx, imap.Inbox)
+		if err != nil || rec.Mailbox != 0 {
+			return err
+		}
+		rec.Mailbox = n.newMailbox()
+		rec.Subscribed = true
+		n.set(imap.Inbox, rec)
+		return nil
+	})
+}
+
+// Create makes a mailbox and returns its MAILBOXID.
+func (a *Account) Create(ctx context.Context, name string, uses []imap.MailboxAttr) (imap.ObjectID, error) {
+	name, err := checkName(name)
+	if err != nil {
+		return "", err
+	}
+	if name == imap.Inbox {
+		return "", errExists
+	}
+	var id mailboxID
+	err = a.updateNames(ctx, func(n *names) error {
+		id, err = n.create(name, uses)
+		return err
+	})
+	return id.objectID(), err
+}
+
+// Delete removes a mailbox and its messages. Mailboxes below it stay.
+func (a *Account) Delete(ctx context.Context, name string) error {
+	name, err := checkName(name)
+	if err != nil {
+		return err
+	}
+	if name == imap.Inbox {
+		return errInboxStays
+	}
+	var id mailboxID
+	err = a.updateNames(ctx, func(n *names) error {
+		rec, err := lookup(n.tx, name)
+		if err != nil {
+			return err
+		}
+		if id = rec.Mailbox; id == 0 {
+			return n.explainMissing(name)
+		}
+		n.remove(name, rec)
+		return a.dropMailbox(n, id)
+	})
+	if err != nil {
+		return err
+	}
+	a.forget(id)
+	return nil
+}
+
+// explainMissing tells a name that only has others below it from one that is not
+// there at all (RFC 9051 §6.3.5).
+func (n *names) explainMissing(name string) error {
+	answer := error(errNoMailbox)
+	err := eachName(n.tx, name+delimiterString, func(_ string, rec *nameRecord) error {
+		if rec.Mailbox != 0 {
+			answer = errHasChildren
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return answer
+}
+
+// dropMailbox removes what is stored of a mailbox. Its emails become garbage, unless
+// other mailboxes have them.
+func (a *account) dropMailbox(n *names, id mailboxID) error {
+	m := a.acquire(id)
+	defer a.release(m)
+	_, v, err := m.at(n.tx)
+	if err != nil {
+		return err
+	}
+	var emails []emailID
+	for _, c := range v.chunks {
+		for _, e := range c.email {
+			emails = append(emails, emailID(e))
+		}
+	}
+	discard(n.tx, n.meta, a.svc.now().Unix(), emails)
+	n.tx.Delete(mailboxKey(id))
+	n.tx.DeleteRange(ofMailbox(kindLog, id))
+	n.tx.DeleteRange(ofMailbox(kindChunk, id))
+	return nil
+}
+
+// forget tells the sessions that have a deleted mailbox open.
+func (a *account) forget(id mailboxID) {
+	m := a.acquire(id)
+	m.remove()
+	a.release(m)
+}
+
+// Rename renames a mailbox and all below it (RFC 9051 §6.3.6).
+func (a *Account) Rename(ctx context.Context, from, to string) error {
+	from, err := checkName(from)
+	if err != nil {
+		return err
+	}
+	if to, err = checkName(to); err != nil {
+		return err
+	}
+	switch {
+	case to == imap.Inbox, from == to:
+		return errExists
+	case from == imap.Inbox:
+		return a.renameInbox(ctx, to)
+	case strings.HasPrefix(to, from+delimiterString):
+		return errIntoItself
+	}
+	return a.updateNames(ctx, func(n *names) error { return n.renameTree(from, to) })
+}
+
+func (n *names) renameTree(from, to string) error {
+	if err := n.createAbove(to); err != nil {
+		return err
+	}
+	rec, err := lookup(n.tx, from)
+	if err != nil {
+		return err
+	}
+	moved := rec.Mailbox != 0
+	if moved {
+		if err := n.rename(from, rec, to); err != nil {
+			return err
+		}
+	}
+	type child struct {
+		name string
+		rec  *nameRecord
+	}
+	var children []child
+	err = eachName(n.tx, from+delimiterString, func(name string, rec *nameRecord) error {
+		if rec.Mailbox != 0 {
+			children = append(children, child{name, rec})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range children {
+		target, err := checkName(to + c.name[len(from):])
+		if err != nil {
+			return err
+		}
+		if err := n.rename(c.name, c.rec, target); err != nil {
+			return err
+		}
+	}
+	if !moved && len(children) == 0 {
+		return errNoMailbox
+	}
+	return nil
+}
+
+// renameInbox moves INBOX's messages to a new mailbox; INBOX and what is below it
+// stay (RFC 9051 §6.3.6).
+func (a *Account) renameInbox(ctx context.Context, to string) error {
+	if _, err := a.Create(ctx, to, nil); err != nil {
+		return err
+	}
+	inbox, err := a.open(ctx, imap.Inbox)
+	if err != nil {
+		return err
+	}
+	defer a.release(inbox)
+	_, err = a.transfer(ctx, inbox, nil, to, true)
+	return err
+}
+
+// Subscribe adds a name to the subscriptions or takes it away. The name need not
+// stand for a mailbox.
+func (a *Account) Subscribe(ctx context.Context, name string, on bool) error {
+	name, err := checkName(name)
+	if err != nil {
+		return err
+	}
+	return a.updateNames(ctx, func(n *names) error {
+		rec, err := lookup(n.tx, name)
+		if err != nil {
+			return err
+		}
+		if on && rec.Mailbox == 0 {
+			if err := n.checkRoom(); err != nil {
+				return err
+			}
+		}
+		rec.Subscribed = on
+		n.set(name, rec)
+		return nil
+	})
+}
+
+// Status answers STATUS from the mailbox's head.
+func (a *Account) Status(ctx context.Context, name string) (imapserver.MailboxStatus, error) {
+	var st imapserver.MailboxStatus
+	name, err := checkName(name)
+	if err != nil {
+		return st, errNoMailbox
+	}
+	err = a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
+		id, err := find(r, name)
+		if err != nil {
+			return err
+		}
+		meta, err := get(r, mailboxKey(id), decodeMailboxMeta)
+		if err != nil {
+			return err
+		}
+		st = imapserver.MailboxStatus{
+			ID:            id.objectID(),
+			UIDValidity:   meta.UIDValidity,
+			UIDNext:       imap.UID(meta.UIDNext),
+			HighestModSeq: imap.ModSeq(meta.ModSeq),
+			Messages:      meta.Messages,
+			Unseen:        meta.Unseen,
+			Deleted:       meta.Deleted,
+			Size:          int64(meta.Size),
+		}
+		return a.countRecent(r, id, meta, &st)
+	})
+	return st, a.svc.fault(err)
+}
+
+// countRecent counts the messages that no session was told of. Only where there may
+// be any are the messages looked at.
+func (a *account) countRecent(r store.Reader, id mailboxID, meta *mailboxMeta, st *imapserver.MailboxStatus) error {
+	m := a.acquire(id)
+	defer a.release(m)
+	from := max(meta.Recent, m.recentFrom())
+	if from >= meta.UIDNext {
+		return nil
+	}
+	_, v, err := m.at(r)
+	if err != nil {
+		return err
+	}
+	before, _ := v.position(from)
+	st.Recent = v.Len() - before
+	return nil
+}
+
+// open acquires the mailbox of a name, with its newest durable view loaded. The
+// caller releases it.
+func (a *account) open(ctx context.Context, name string) (*mailbox, error) {
+	name, err := checkName(name)
+	if err != nil {
+		return nil, errNoMailbox
+	}
+	var m *mailbox
+	err = a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
+		id, err := find(r, name)
+		if err != nil {
+			return err
+		}
+		m = a.acquire(id)
+		_, v, err := m.at(r)
+		if err != nil {
+			a.release(m)
+			return err
+		}
+		m.publish(v)
+		return nil
+	})
+	return m, a.svc.fault(err)
+}
+
+// OpenMailbox opens a mailbox for a session.
+func (a *Account) OpenMailbox(ctx context.Context, name string, readOnly bool) (imapserver.Mailbox, error) {
+	m, err := a.open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	name, err = checkName(name)
+	if err != nil {
+		a.release(m)
+		return nil, err
+	}
+	return &Selected{mailbox: m, acct: a, name: name, readOnly: readOnly}, nil
+}

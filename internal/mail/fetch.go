@@ -1,0 +1,242 @@
+package mail
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"tidemark/imap"
+	"tidemark/imapserver"
+	"tidemark/internal/store"
+	"tidemark/message"
+)
+
+// errExpunged is the answer about a message that another session has expunged and
+// whose content is no longer there (RFC 5530, EXPUNGEISSUED).
+var errExpunged = imap.Refuse(imap.CodeExpungeIssued, "The message has been expunged")
+
+// summary is what is stored of a message (imapserver.Summary). Its fields alias the
+// store's memory.
+type summary struct {
+	emailRecord
+	email emailID
+}
+
+// Envelope returns the ENVELOPE in wire form.
+func (s *summary) Envelope() []byte { return s.emailRecord.Envelope }
+
+// Body returns the BODY in wire form.
+func (s *summary) Body() []byte { return s.emailRecord.Body }
+
+// BodyStructure returns the BODYSTRUCTURE in wire form.
+func (s *summary) BodyStructure() []byte { return s.emailRecord.BodyStructure }
+
+// EmailID returns the EMAILID (RFC 8474 §5.1).
+func (s *summary) EmailID() imap.ObjectID { return s.email.objectID() }
+
+// objectID returns the EMAILID: copies of a message within an account share it.
+func (e emailID) objectID() imap.ObjectID { return imap.ObjectID(fmt.Sprintf("M%x", uint64(e))) }
+
+// summariesPerRead is how many rows are read in one look at the store, which is not
+// kept while a client takes its time to read them.
+const summariesPerRead = 64
+
+// Summaries calls fn with what is stored of each row's message.
+func (s *Selected) Summaries(
+	ctx context.Context, rows []imapserver.Row, fn func(i int, s imapserver.Summary) error,
+) error {
+	var sum summary
+	for first := 0; first < len(rows); first += summariesPerRead {
+		n := min(summariesPerRead, len(rows)-first)
+		records := make([][]byte, n)
+		err := s.svc().engine.View(ctx, s.account.id, func(r store.Reader) error {
+			for i := range n {
+				b, err := r.Get(emailKey(emailID(rows[first+i].Email)))
+				if err != nil && !errors.Is(err, store.ErrNotFound) {
+					return fmt.Errorf("email %d: %w", rows[first+i].Email, err)
+				}
+				records[i] = bytes.Clone(b)
+			}
+			return nil
+		})
+		if err != nil {
+			return s.svc().fault(err)
+		}
+		for i, b := range records {
+			if b == nil {
+				if err := fn(first+i, nil); err != nil {
+					return err
+				}
+				continue
+			}
+			sum.email = emailID(rows[first+i].Email)
+			if err := decodeEmailRecord(b, &sum.emailRecord); err != nil {
+				return s.svc().fault(fmt.Errorf("email %d: %w", sum.email, err))
+			}
+			if err := fn(first+i, &sum); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// content is an open message: its octets and its parts (imapserver.Message).
+type content struct {
+	svc  *Service
+	blob store.Blob
+	root *message.Part
+}
+
+// Message opens a message's content.
+func (s *Selected) Message(ctx context.Context, row imapserver.Row) (imapserver.Message, error) {
+	var c *content
+	err := s.svc().engine.View(ctx, s.account.id, func(r store.Reader) (err error) {
+		c, err = s.account.content(ctx, r, emailID(row.Email))
+		return err
+	})
+	if err != nil {
+		return nil, s.svc().fault(err)
+	}
+	return c, nil
+}
+
+// content opens an email, which must be closed. It does not need r afterwards.
+func (a *account) content(ctx context.Context, r store.Reader, email emailID) (*content, error) {
+	b, err := r.Get(emailKey(email))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, errExpunged
+	}
+	if err != nil {
+		return nil, fmt.Errorf("email %d: %w", email, err)
+	}
+	var rec emailRecord
+	if err := decodeEmailRecord(b, &rec); err != nil {
+		return nil, fmt.Errorf("email %d: %w", email, err)
+	}
+	root, err := message.ParsePart(rec.Parts)
+	if err != nil {
+		return nil, fmt.Errorf("%w: parts of email %d: %w", store.ErrCorrupt, email, err)
+	}
+	blob, err := a.svc.engine.OpenBlob(ctx, a.id, rec.Blob)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, errExpunged
+	}
+	if err != nil {
+		return nil, fmt.Errorf("content of email %d: %w", email, err)
+	}
+	return &content{svc: a.svc, blob: blob, root: root}, nil
+}
+
+// Close releases the message.
+func (c *content) Close() error { return c.blob.Close() }
+
+// Section returns the octets of BODY[section] (RFC 9051 §6.4.5.1), nil if the
+// message has no such part.
+func (c *content) Section(s imap.Section) (imapserver.Content, error) {
+	extent, filter, ok := c.root.Section(s)
+	if !ok {
+		return nil, nil
+	}
+	if !filter {
+		return &extentContent{c, extent}, nil
+	}
+	header, err := c.read(extent)
+	if err != nil {
+		return nil, err
+	}
+	not := s.Text == imap.SectionHeaderFieldsNot
+	return bytesContent(message.FilterHeader(nil, header, s.Fields, not)), nil
+}
+
+// read returns the octets of an extent, without copying where the engine has them.
+func (c *content) read(e message.Extent) ([]byte, error) {
+	if b := c.blob.Bytes(); b != nil {
+		return b[e.Offset:e.End()], nil
+	}
+	b := make([]byte, e.Length)
+	if _, err := c.blob.ReadAt(b, e.Offset); err != nil && !errors.Is(err, io.EOF) {
+		return nil, c.svc.fault(err)
+	}
+	return b, nil
+}
+
+// Binary returns a part without its transfer encoding (RFC 3516 §4.1), nil if the
+// message has no such part. Of a part that has parts of its own it is the body as it is.
+func (c *content) Binary(number []uint32) (imapserver.Content, error) {
+	if len(number) == 0 {
+		return &extentContent{c, c.root.Extent()}, nil
+	}
+	part := c.root.Find(number)
+	if part == nil {
+		return nil, nil
+	}
+	if part.Decoded < 0 {
+		return nil, imap.Refuse(imap.CodeUnknownCTE, "The part has an unknown Content-Transfer-Encoding")
+	}
+	if part.Decoded == part.Body.Length {
+		if _, identity := message.DecodeTransfer(nil, part.Encoding); identity || part.IsMultipart() {
+			return &extentContent{c, part.Body}, nil
+		}
+	}
+	return &decodedContent{c, part}, nil
+}
+
+// extentContent is a run of the message as it is.
+type extentContent struct {
+	c *content
+	e message.Extent
+}
+
+// Size returns the octets.
+func (x *extentContent) Size() int64 { return x.e.Length }
+
+// WriteRange writes octets of the extent.
+func (x *extentContent) WriteRange(w io.Writer, offset, n int64) error {
+	at := x.e.Offset + offset
+	if b := x.c.blob.Bytes(); b != nil {
+		_, err := w.Write(b[at : at+n])
+		return err
+	}
+	_, err := io.Copy(w, io.NewSectionReader(x.c.blob, at, n))
+	return err
+}
+
+// bytesContent is octets made for the answer.
+type bytesContent []byte
+
+// Size returns the octets.
+func (b bytesContent) Size() int64 { return int64(len(b)) }
+
+// WriteRange writes a part of them.
+func (b bytesContent) WriteRange(w io.Writer, offset, n int64) error {
+	_, err := w.Write(b[offset : offset+n])
+	return err
+}
+
+// decodedContent is a part decoded while it is written.
+type decodedContent struct {
+	c    *content
+	part *message.Part
+}
+
+// Size returns the octets after decoding.
+func (d *decodedContent) Size() int64 { return d.part.Decoded }
+
+// WriteRange decodes from the part's start and writes what lies in the range.
+func (d *decodedContent) WriteRange(w io.Writer, offset, n int64) error {
+	src := io.NewSectionReader(d.c.blob, d.part.Body.Offset, d.part.Body.Length)
+	r, ok := message.DecodeTransfer(src, d.part.Encoding)
+	if !ok {
+		return fmt.Errorf("%w: part with unknown encoding has a decoded size", store.ErrCorrupt)
+	}
+	if _, err := io.CopyN(io.Discard, r, offset); err != nil {
+		return fmt.Errorf("decoding %s: %w", d.part.Encoding, err)
+	}
+	if _, err := io.CopyN(w, r, n); err != nil {
+		return fmt.Errorf("decoding %s: %w", d.part.Encoding, err)
+	}
+	return nil
+}

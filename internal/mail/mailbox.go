@@ -1,0 +1,260 @@
+package mail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"tidemark/imap"
+	"tidemark/internal/store"
+)
+
+// errGone is the answer about a mailbox that was deleted while it was open.
+var errGone = imap.Refuse(imap.CodeNonExistent, "The mailbox has been deleted")
+
+// mailbox is what this process knows of a mailbox, shared by all sessions: two
+// versions of its view, and who wants to know of the next.
+type mailbox struct {
+	account *account
+	id      mailboxID
+	table   *flagTable
+
+	refs int // under Service.mu
+
+	// durable is the newest view that sessions may see; nil until loaded.
+	durable atomic.Pointer[view]
+	gone    atomic.Bool
+
+	mu          sync.Mutex
+	applied     *view // the newest view in the store, perhaps not durable yet
+	uidValidity uint32
+	recent      uint32 // UIDs from here on have been \Recent in no session
+	snapshot    snapshotState
+	watchers    map[*watcher]struct{}
+}
+
+type watcher struct{ wake func() }
+
+// change collects what one transaction does to one mailbox.
+type change struct {
+	tx   store.Tx
+	mbox *mailbox
+	meta *mailboxMeta
+	view *view  // as of meta
+	base uint64 // the MODSEQ at the beginning
+	time int64
+}
+
+// update runs fn in a transaction and, when it is durable, publishes the view that
+// came of it. before and after are the views without and with the change; they are
+// the same if fn made no record.
+func (m *mailbox) update(ctx context.Context, fn func(c *change) error) (before, after *view, err error) {
+	err = m.account.svc.engine.Update(ctx, m.account.id, func(tx store.Tx) error {
+		c, err := m.begin(tx)
+		if err != nil {
+			return err
+		}
+		before = c.view
+		if err := fn(c); err != nil {
+			return err
+		}
+		after = c.view
+		c.finish()
+		return nil
+	})
+	if err != nil {
+		return nil, nil, m.account.svc.fault(err)
+	}
+	m.publish(after)
+	return before, after, nil
+}
+
+// begin returns a change of m within tx, in which m must not have been changed yet.
+func (m *mailbox) begin(tx store.Tx) (*change, error) {
+	meta, v, err := m.at(tx)
+	if err != nil {
+		return nil, err
+	}
+	return &change{tx: tx, mbox: m, meta: meta, view: v, base: v.modseq, time: m.account.svc.now().Unix()}, nil
+}
+
+// record adds a record to the mailbox's log and moves the change's view to it.
+func (c *change) record(rec *logRecord) error {
+	rec.Time = c.time
+	c.meta.ModSeq++
+	next, err := c.view.apply(rec, c.meta.ModSeq, slices.Clip(c.meta.Keywords))
+	if err != nil {
+		return err
+	}
+	c.view = next
+	c.tx.Set(logKey(c.mbox.id, c.meta.ModSeq), rec.encode())
+	c.meta.UIDNext = next.uidNext
+	c.meta.Messages, c.meta.Unseen = next.Len(), next.unseen
+	c.meta.Deleted, c.meta.Size = next.deleted, next.octets
+	return nil
+}
+
+// finish writes the mailbox's head. Without a record it writes nothing.
+func (c *change) finish() {
+	m, v := c.mbox, c.view
+	if c.meta.ModSeq == c.base {
+		return
+	}
+	c.meta.Recent = max(c.meta.Recent, m.recentFrom())
+	c.tx.Set(mailboxKey(m.id), c.meta.encode())
+	c.tx.OnApply(func() { m.setApplied(v) })
+}
+
+// learn gives a keyword a number.
+func (c *change) learn(f imap.Flag) (int, error) {
+	if len(c.meta.Keywords) >= c.mbox.account.svc.limits.Keywords {
+		return 0, imap.Refuse(imap.CodeLimit, "Too many keywords in this mailbox")
+	}
+	c.meta.Keywords = append(c.meta.Keywords, f)
+	return firstKeyword + len(c.meta.Keywords) - 1, nil
+}
+
+// at returns the head of the mailbox as r sees it, and the view that belongs to it.
+// The view is made of the cached one and the log records behind it.
+func (m *mailbox) at(r store.Reader) (*mailboxMeta, *view, error) {
+	meta, err := get(r, mailboxKey(m.id), decodeMailboxMeta)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil, errGone
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	v := m.newest(meta.ModSeq)
+	if v == nil {
+		if v, err = loadSnapshot(r, m.id, meta, m.table); err != nil {
+			return nil, nil, err
+		}
+		m.setSnapshot(v)
+	}
+	if v, err = replay(r, m.id, v, meta); err != nil {
+		return nil, nil, fmt.Errorf("mailbox %d: %w", m.id, err)
+	}
+	m.loaded(meta, v)
+	return meta, v, nil
+}
+
+// newest returns the newest known view that is not newer than modseq, nil if there
+// is none: others may have gone on since the reader's state.
+func (m *mailbox) newest(modseq uint64) *view {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if v := m.applied; v != nil && v.modseq <= modseq {
+		return v
+	}
+	if v := m.durable.Load(); v != nil && v.modseq <= modseq {
+		return v
+	}
+	return nil
+}
+
+// loaded takes a view that was read as the newest known.
+func (m *mailbox) loaded(meta *mailboxMeta, v *view) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.uidValidity = meta.UIDValidity
+	m.recent = max(m.recent, meta.Recent)
+	if m.applied == nil || m.applied.modseq < v.modseq {
+		m.applied = v
+	}
+}
+
+func (m *mailbox) setApplied(v *view) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.applied == nil || m.applied.modseq < v.modseq {
+		m.applied = v
+	}
+}
+
+// load makes sure that the mailbox's newest durable view is known.
+func (m *mailbox) load(ctx context.Context) error {
+	err := m.account.svc.engine.View(ctx, m.account.id, func(r store.Reader) error {
+		_, v, err := m.at(r)
+		if err != nil {
+			return err
+		}
+		m.publish(v)
+		return nil
+	})
+	return m.account.svc.fault(err)
+}
+
+// publish lets sessions see v, which is durable, unless they see a newer one.
+func (m *mailbox) publish(v *view) {
+	for {
+		old := m.durable.Load()
+		if old != nil && old.modseq >= v.modseq {
+			return
+		}
+		if m.durable.CompareAndSwap(old, v) {
+			if old != nil {
+				m.wake()
+				m.account.svc.keeper.grown(m, v)
+			}
+			return
+		}
+	}
+}
+
+// remove marks the mailbox as deleted.
+func (m *mailbox) remove() {
+	m.gone.Store(true)
+	m.wake()
+}
+
+func (m *mailbox) watch(wake func()) (stop func()) {
+	w := &watcher{wake}
+	m.mu.Lock()
+	m.watchers[w] = struct{}{}
+	m.mu.Unlock()
+	return func() {
+		m.mu.Lock()
+		delete(m.watchers, w)
+		m.mu.Unlock()
+	}
+}
+
+func (m *mailbox) wake() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for w := range m.watchers {
+		w.wake()
+	}
+}
+
+func (m *mailbox) recentFrom() uint32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.recent
+}
+
+// claimRecent returns the first UID that no session was told of as \Recent. Unless
+// the session only looks, all up to the view's end count as told. The claim becomes
+// durable with the mailbox's next change; lost in a crash, it makes a message \Recent twice,
+// which RFC 3501 §2.3.2 allows.
+func (m *mailbox) claimRecent(v *view, look bool) uint32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	first := max(m.recent, 1)
+	if !look {
+		m.recent = max(m.recent, v.uidNext)
+	}
+	return first
+}
+
+func (m *mailbox) cachedMessages() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.applied == nil {
+		return 0
+	}
+	return int(m.applied.Len())
+}

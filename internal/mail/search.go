@@ -1,0 +1,402 @@
+package mail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"tidemark/imap"
+	"tidemark/imapserver"
+	"tidemark/internal/store"
+	"tidemark/message"
+)
+
+// verdict is what a test says of a message.
+type verdict uint8
+
+const (
+	no verdict = iota
+	yes
+	unknown // the message's stored text must be looked at
+)
+
+func verdictOf(b bool) verdict {
+	if b {
+		return yes
+	}
+	return no
+}
+
+// test is a compiled search key. quick answers from the columns alone; full may read
+// the message, and is asked only where quick did not know.
+type test interface {
+	quick(p place) verdict
+	full(p place, m *searched) (bool, error)
+}
+
+// Search returns the UIDs of v's messages that match (RFC 9051 §6.4.4).
+func (s *Selected) Search(
+	ctx context.Context, version imapserver.View, key imap.SearchKey,
+) (imap.NumSet, error) {
+	v := version.(*view)
+	t, err := compile(key, v, s.svc().now())
+	if err != nil {
+		return nil, err
+	}
+	hits, rest := v.quickSearch(t)
+	if len(rest) == 0 {
+		return hits, nil
+	}
+	found, err := s.account.fullSearch(ctx, t, rest)
+	if err != nil {
+		return nil, s.svc().fault(err)
+	}
+	return append(hits, found...).Resolve(0), nil
+}
+
+// quickSearch returns the UIDs that match by the columns alone, and the messages that
+// must be looked at.
+func (v *view) quickSearch(t test) (hits imap.NumSet, rest []place) {
+	for _, c := range v.chunks {
+		for i := range c.uid {
+			switch t.quick(place{c, i}) {
+			case yes:
+				hits.Add(c.uid[i])
+			case unknown:
+				rest = append(rest, place{c, i})
+			}
+		}
+	}
+	return hits, rest
+}
+
+// searchPerRead is how many messages are read in one look at the store.
+const searchPerRead = 256
+
+func (a *account) fullSearch(ctx context.Context, t test, rest []place) (imap.NumSet, error) {
+	var found imap.NumSet
+	for len(rest) > 0 {
+		n := min(len(rest), searchPerRead)
+		err := a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
+			for _, p := range rest[:n] {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				m := &searched{ctx: ctx, account: a, reader: r, email: emailID(p.c.email[p.i])}
+				ok, err := t.full(p, m)
+				m.close()
+				switch {
+				case errors.Is(err, errExpunged), errors.Is(err, store.ErrNotFound):
+				case err != nil:
+					return fmt.Errorf("search in email %d: %w", m.email, err)
+				case ok:
+					found.Add(p.c.uid[p.i])
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		rest = rest[n:]
+	}
+	return found, nil
+}
+
+// searched is a message that tests look into. What has been read serves all tests.
+type searched struct {
+	ctx     context.Context
+	account *account
+	reader  store.Reader
+	email   emailID
+
+	text    *textRecord
+	content *content
+	header  []byte
+}
+
+func (m *searched) close() {
+	if m.content != nil {
+		m.content.Close()
+	}
+}
+
+func (m *searched) textRecord() (*textRecord, error) {
+	if m.text != nil {
+		return m.text, nil
+	}
+	b, err := m.reader.Get(textKey(m.email))
+	if err != nil {
+		return nil, err
+	}
+	m.text = new(textRecord)
+	return m.text, decodeTextRecord(b, m.text)
+}
+
+func (m *searched) open() (*content, error) {
+	var err error
+	if m.content == nil {
+		m.content, err = m.account.content(m.ctx, m.reader, m.email)
+	}
+	return m.content, err
+}
+
+func (m *searched) headerSection() ([]byte, error) {
+	if m.header != nil {
+		return m.header, nil
+	}
+	c, err := m.open()
+	if err != nil {
+		return nil, err
+	}
+	m.header, err = c.read(c.root.Header)
+	return m.header, err
+}
+
+// compile turns a search key into a test on the messages of v. Recursion is bounded by
+// the decoder's limit on nesting.
+func compile(key imap.SearchKey, v *view, now time.Time) (test, error) {
+	switch k := key.(type) {
+	case imap.SearchAnd:
+		tests, err := compileAll(k, v, now)
+		return allOf(tests), err
+	case imap.SearchOr:
+		tests, err := compileAll([]imap.SearchKey{k.A, k.B}, v, now)
+		return anyOf(tests), err
+	case imap.SearchNot:
+		t, err := compile(k.Key, v, now)
+		return notOf{t}, err
+	case imap.SearchHeader:
+		return headerTest(k), nil
+	case imap.SearchBody:
+		return &contentTest{needle: message.NewNeedle(k.Value), any: k.Value == ""}, nil
+	case imap.SearchText:
+		return &contentTest{needle: message.NewNeedle(k.Value), any: k.Value == "", headers: true}, nil
+	}
+	return compileColumn(key, v, now)
+}
+
+func compileAll(keys []imap.SearchKey, v *view, now time.Time) ([]test, error) {
+	tests := make([]test, len(keys))
+	for i, k := range keys {
+		var err error
+		if tests[i], err = compile(k, v, now); err != nil {
+			return nil, err
+		}
+	}
+	return tests, nil
+}
+
+// compileColumn compiles the keys that columns answer.
+func compileColumn(key imap.SearchKey, v *view, now time.Time) (test, error) {
+	switch k := key.(type) {
+	case imap.SearchUID:
+		return columnTest(func(p place) bool { return k.Set.Nums.Contains(p.c.uid[p.i]) }), nil
+	case imap.SearchFlag:
+		return flagTest(k, v), nil
+	case imap.SearchDate:
+		return dateTest(k), nil
+	case imap.SearchSize:
+		if k.Larger {
+			return columnTest(func(p place) bool { return uint64(p.c.size[p.i]) > k.N }), nil
+		}
+		return columnTest(func(p place) bool { return uint64(p.c.size[p.i]) < k.N }), nil
+	case imap.SearchWithin:
+		limit := now.Add(-k.Interval).Unix()
+		return columnTest(func(p place) bool { return (p.c.internal[p.i].unix() < limit) == k.Older }), nil
+	case imap.SearchModSeq:
+		return columnTest(func(p place) bool { return p.c.modseq[p.i] >= uint64(k.ModSeq) }), nil
+	case imap.SearchEmailID:
+		return columnTest(func(p place) bool { return emailID(p.c.email[p.i]).objectID() == k.ID }), nil
+	case imap.SearchThreadID:
+		return columnTest(func(place) bool { return false }), nil
+	case imap.SearchSaveDateSupported:
+		return columnTest(func(place) bool { return true }), nil
+	}
+	return nil, fmt.Errorf("search key %T has no test", key)
+}
+
+// allOf matches what all tests match.
+type allOf []test
+
+func (a allOf) quick(p place) verdict {
+	result := yes
+	for _, t := range a {
+		switch t.quick(p) {
+		case no:
+			return no
+		case unknown:
+			result = unknown
+		}
+	}
+	return result
+}
+
+func (a allOf) full(p place, m *searched) (bool, error) {
+	for _, t := range a {
+		if ok, err := decide(t, p, m); err != nil || !ok {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// anyOf matches what at least one test matches.
+type anyOf []test
+
+func (a anyOf) quick(p place) verdict {
+	result := no
+	for _, t := range a {
+		switch t.quick(p) {
+		case yes:
+			return yes
+		case unknown:
+			result = unknown
+		}
+	}
+	return result
+}
+
+func (a anyOf) full(p place, m *searched) (bool, error) {
+	for _, t := range a {
+		if ok, err := decide(t, p, m); err != nil || ok {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+type notOf struct{ t test }
+
+func (n notOf) quick(p place) verdict {
+	switch n.t.quick(p) {
+	case yes:
+		return no
+	case no:
+		return yes
+	}
+	return unknown
+}
+
+func (n notOf) full(p place, m *searched) (bool, error) {
+	ok, err := decide(n.t, p, m)
+	return !ok, err
+}
+
+// decide asks t for its last word.
+func decide(t test, p place, m *searched) (bool, error) {
+	if v := t.quick(p); v != unknown {
+		return v == yes, nil
+	}
+	return t.full(p, m)
+}
+
+// columnTest is a test that needs no more than the columns.
+type columnTest func(p place) bool
+
+func (t columnTest) quick(p place) verdict                   { return verdictOf(t(p)) }
+func (t columnTest) full(p place, _ *searched) (bool, error) { return t(p), nil }
+
+// flagTest decides once for each flag set that occurs. RECENT is the session's
+// business and has been replaced before.
+func flagTest(k imap.SearchFlag, v *view) test {
+	n := flagNumber(k.Flag, v.keywords)
+	match := make([]bool, len(v.sets))
+	for i, s := range v.sets {
+		match[i] = (n >= 0 && s.bits.has(n)) != k.Not
+	}
+	return columnTest(func(p place) bool { return match[p.c.flags[p.i]] })
+}
+
+func dateTest(k imap.SearchDate) test {
+	column := func(p place) packedTime { return p.c.internal[p.i] }
+	switch k.Field {
+	case imap.DateSent:
+		column = func(p place) packedTime { return p.c.sent[p.i] }
+	case imap.DateSaved:
+		column = func(p place) packedTime { return packTime(time.Unix(p.c.saved[p.i], 0).UTC()) }
+	}
+	return columnTest(func(p place) bool {
+		t := column(p)
+		if t == 0 {
+			return false // no date is on no day
+		}
+		c := t.date().Compare(k.Day)
+		switch k.Op {
+		case imap.DateBefore:
+			return c < 0
+		case imap.DateOn:
+			return c == 0
+		}
+		return c >= 0
+	})
+}
+
+// fieldTest is HEADER and its short forms.
+type fieldTest struct {
+	needle *message.Needle
+	name   string
+	folded int // index in textFields, -1 if the field is not kept there
+}
+
+func headerTest(k imap.SearchHeader) test {
+	t := &fieldTest{needle: message.NewNeedle(k.Value), name: k.Name, folded: -1}
+	for i, f := range textFields {
+		// An empty value asks whether the field is there, which the text alone does not tell.
+		if strings.EqualFold(f, k.Name) && k.Value != "" {
+			t.folded = i
+		}
+	}
+	return t
+}
+
+func (t *fieldTest) quick(place) verdict { return unknown }
+
+func (t *fieldTest) full(_ place, m *searched) (bool, error) {
+	if t.folded >= 0 {
+		text, err := m.textRecord()
+		if err != nil {
+			return false, err
+		}
+		return t.needle.MatchFolded(text[t.folded]), nil
+	}
+	header, err := m.headerSection()
+	if err != nil {
+		return false, err
+	}
+	return t.needle.MatchHeader(header, t.name), nil
+}
+
+// contentTest is BODY and TEXT. An empty string is in every message.
+type contentTest struct {
+	needle  *message.Needle
+	any     bool
+	headers bool
+}
+
+func (t *contentTest) quick(place) verdict {
+	if t.any {
+		return yes
+	}
+	return unknown
+}
+
+func (t *contentTest) full(_ place, m *searched) (bool, error) {
+	c, err := m.open()
+	if err != nil {
+		return false, err
+	}
+	return t.needle.MatchText(c.blob, c.root, t.headers)
+}
+
+// textOf returns the fields of a header that SEARCH asks for most, decoded and
+// folded.
+func textOf(header []byte) *textRecord {
+	var t textRecord
+	for i, name := range textFields {
+		t[i] = message.AppendFolded(nil, header, name)
+	}
+	return &t
+}

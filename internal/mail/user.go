@@ -1,0 +1,225 @@
+package mail
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"tidemark/internal/store"
+)
+
+// Errors about users; test with errors.Is.
+var (
+	ErrNoUser     = errors.New("no such user")
+	ErrUserExists = errors.New("the user exists")
+)
+
+const (
+	userVersion   = 1
+	systemVersion = 1
+)
+
+// User is a person with an account. Names are kept as given: whoever takes them
+// from outside brings them into their normal form.
+type User struct {
+	Name    string
+	ID      store.AccountID
+	Created time.Time
+	// Auth belongs to package auth: how the user proves who he is.
+	Auth []byte
+}
+
+func (u *User) encode() []byte {
+	b := binary.AppendUvarint([]byte{userVersion}, uint64(u.ID))
+	b = binary.AppendVarint(b, u.Created.Unix())
+	return appendField(b, u.Auth)
+}
+
+func decodeUser(b []byte) (*User, error) {
+	r := newReader(b, userVersion, "user")
+	u := &User{ID: store.AccountID(r.uint()), Created: time.Unix(r.int(), 0).UTC()}
+	u.Auth = append(u.Auth, r.bytes()...)
+	return u, r.done()
+}
+
+// systemRecord has what is counted for all accounts.
+type systemRecord struct {
+	LastAccount store.AccountID
+}
+
+func (s *systemRecord) encode() []byte {
+	return binary.AppendUvarint([]byte{systemVersion}, uint64(s.LastAccount))
+}
+
+func decodeSystemRecord(b []byte) (*systemRecord, error) {
+	r := newReader(b, systemVersion, "system")
+	s := &systemRecord{LastAccount: store.AccountID(r.uint())}
+	return s, r.done()
+}
+
+// user returns a user, or ErrNoUser.
+func (s *Service) user(ctx context.Context, name string) (*User, error) {
+	var u *User
+	err := s.engine.View(ctx, systemAccount, func(r store.Reader) (err error) {
+		u, err = readUser(r, name)
+		return err
+	})
+	return u, s.fault(err)
+}
+
+func readUser(r store.Reader, name string) (*User, error) {
+	if len(name) == 0 || len(name) > maxUserName {
+		return nil, ErrNoUser
+	}
+	u, err := get(r, userKey(name), decodeUser)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, ErrNoUser
+	}
+	if err != nil {
+		return nil, err
+	}
+	u.Name = name
+	return u, nil
+}
+
+// maxUserName is the longest name of a user, in octets.
+const maxUserName = 512
+
+// User returns a user, or ErrNoUser.
+func (s *Service) User(ctx context.Context, name string) (User, error) {
+	u, err := s.user(ctx, name)
+	if err != nil {
+		return User{}, err
+	}
+	return *u, nil
+}
+
+// Users calls fn with every user, ordered by name.
+func (s *Service) Users(ctx context.Context, fn func(User) error) error {
+	return s.fault(s.engine.View(ctx, systemAccount, func(r store.Reader) error {
+		start, end := kindRange(kindUser)
+		it := r.Scan(start, end, false)
+		defer it.Close()
+		for it.Next() {
+			name := string(it.Key()[1:])
+			b, err := it.Value()
+			if err != nil {
+				return fmt.Errorf("user %q: %w", name, err)
+			}
+			u, err := decodeUser(b)
+			if err != nil {
+				return fmt.Errorf("user %q: %w", name, err)
+			}
+			u.Name = name
+			if err := fn(*u); err != nil {
+				return err
+			}
+		}
+		return it.Close()
+	}))
+}
+
+// CreateUser makes a user with an empty account, or fails with ErrUserExists.
+func (s *Service) CreateUser(ctx context.Context, name string, auth []byte) error {
+	if len(name) == 0 || len(name) > maxUserName {
+		return fmt.Errorf("a user's name has 1 to %d octets", maxUserName)
+	}
+	err := s.engine.Update(ctx, systemAccount, func(tx store.Tx) error {
+		if _, err := tx.Get(userKey(name)); err == nil {
+			return ErrUserExists
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		sys, err := get(tx, systemKey, decodeSystemRecord)
+		if errors.Is(err, store.ErrNotFound) {
+			sys, err = new(systemRecord), nil
+		}
+		if err != nil {
+			return err
+		}
+		sys.LastAccount++
+		tx.Set(systemKey, sys.encode())
+		u := User{ID: sys.LastAccount, Created: s.now(), Auth: auth}
+		tx.Set(userKey(name), u.encode())
+		return nil
+	})
+	if err != nil {
+		return s.fault(err)
+	}
+	u, err := s.user(ctx, name)
+	if err != nil {
+		return err
+	}
+	a := s.acquireAccount(u.ID)
+	defer s.releaseAccount(a)
+	return a.ensureInbox(ctx)
+}
+
+// UpdateAuth changes what package auth keeps of a user. fn may be called more than
+// once.
+func (s *Service) UpdateAuth(ctx context.Context, name string, fn func(old []byte) ([]byte, error)) error {
+	return s.fault(s.engine.Update(ctx, systemAccount, func(tx store.Tx) error {
+		u, err := readUser(tx, name)
+		if err != nil {
+			return err
+		}
+		if u.Auth, err = fn(u.Auth); err != nil {
+			return err
+		}
+		tx.Set(userKey(name), u.encode())
+		return nil
+	}))
+}
+
+// DeleteUser removes a user and all of the user's mail. First the name goes, so that
+// nobody can come in; what a crash leaves behind of the account is found by Check.
+func (s *Service) DeleteUser(ctx context.Context, name string) error {
+	var id store.AccountID
+	err := s.engine.Update(ctx, systemAccount, func(tx store.Tx) error {
+		u, err := readUser(tx, name)
+		if err != nil {
+			return err
+		}
+		id = u.ID
+		tx.Delete(userKey(name))
+		return nil
+	})
+	if err != nil {
+		return s.fault(err)
+	}
+	return s.fault(s.eraseAccount(ctx, id))
+}
+
+// eraseAccount removes everything that an account has.
+func (s *Service) eraseAccount(ctx context.Context, id store.AccountID) error {
+	var blobs []store.BlobID
+	err := s.engine.Blobs(ctx, id, func(b store.BlobInfo) error {
+		blobs = append(blobs, b.ID)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var boxes []mailboxID
+	err = s.engine.Update(ctx, id, func(tx store.Tx) error {
+		if boxes, err = mailboxIDs(tx); err != nil {
+			return err
+		}
+		tx.DeleteRange(nil, nil)
+		for _, b := range blobs {
+			tx.DropBlob(b)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	a := s.acquireAccount(id)
+	defer s.releaseAccount(a)
+	for _, box := range boxes {
+		a.forget(box)
+	}
+	return nil
+}
