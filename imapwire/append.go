@@ -37,17 +37,13 @@ func (d *Decoder) NextAppend() (item imap.AppendItem, more bool, err error) {
 	if !d.app.active || d.app.offered {
 		return item, false, errAppendOrder
 	}
-	if err := d.finishMessage(); err != nil {
+	d.finishMessage()
+	if d.app.items > 0 && d.atEnd() && d.err == nil {
 		d.app = appendState{}
-		return item, false, err
+		return item, false, nil
 	}
-	if d.app.items > 0 && d.atEnd() {
-		d.end()
-	} else {
-		item = d.appendItem()
-		more = true
-	}
-	if d.err != nil || !more {
+	item = d.appendItem()
+	if d.err != nil {
 		d.app = appendState{}
 		return imap.AppendItem{}, false, d.finish()
 	}
@@ -58,21 +54,21 @@ func (d *Decoder) NextAppend() (item imap.AppendItem, more bool, err error) {
 
 // finishMessage skips what is left of an accepted literal and reads the line
 // behind it.
-func (d *Decoder) finishMessage() error {
+func (d *Decoder) finishMessage() {
 	if !d.app.body {
-		return nil
+		return
 	}
 	d.app.body = false
 	budget := d.app.left // accepted, so however much it is
 	if err := d.skip(d.app.left, &budget); err != nil {
-		return err
+		d.err = err
+		return
 	}
 	d.base, d.pos = 0, 0
 	d.nextLine(d.limits.Line)
 	if d.app.utf8 {
 		d.close()
 	}
-	return nil
 }
 
 // appendItem reads one append-message (RFC 4466 §3) up to its literal.
@@ -110,7 +106,7 @@ func (d *Decoder) AcceptLiteral() (io.Reader, error) {
 	}
 	if d.lit.sync {
 		if err := d.cont(); err != nil {
-			return nil, err
+			return nil, d.breakOff(err)
 		}
 	}
 	d.app.offered, d.app.body, d.app.left = false, true, d.lit.size
@@ -127,15 +123,15 @@ func (d *Decoder) DiscardAppend() error {
 	if !d.app.active {
 		return nil
 	}
-	err := d.finishMessage()
+	d.finishMessage()
 	d.app = appendState{}
-	if err != nil {
+	if d.err == nil {
+		return d.discard()
+	}
+	if err := d.finish(); d.broken != nil {
 		return err
 	}
-	if _, ok := d.err.(*SyntaxError); d.err != nil && !ok {
-		return d.err
-	}
-	return d.discard()
+	return nil // a mistake in what is thrown away does not matter
 }
 
 // messageReader reads the literal that AcceptLiteral accepted.
@@ -146,9 +142,10 @@ func (m *messageReader) Read(p []byte) (int, error) {
 	if m.app.left == 0 || !m.app.body {
 		return 0, io.EOF
 	}
-	if int64(len(p)) > m.app.left {
-		p = p[:m.app.left]
+	if len(p) == 0 {
+		return 0, nil
 	}
+	p = p[:min(int64(len(p)), m.app.left)]
 	n, err := m.framer.read(p)
 	m.app.left -= int64(n)
 	return n, err

@@ -38,19 +38,15 @@ func (d *Decoder) authenticate() imap.Command {
 // ReadSASLLine reads one line of an AUTHENTICATE exchange and returns it decoded.
 // An error of KindCancelled says that the client gave up with "*".
 func (d *Decoder) ReadSASLLine() ([]byte, error) {
-	tag := d.tag
-	d.begin()
-	d.tag = tag
-	d.nextLine(d.limits.SASL)
-	if bytes.Equal(d.line, []byte("*")) {
+	if err := d.begin(d.limits.SASL); err != nil {
+		return nil, err
+	}
+	if string(d.line) == "*" {
 		d.failKind(KindCancelled, imap.BAD, "", "authentication cancelled")
 	}
-	var out []byte
-	if d.err == nil {
-		out = d.base64(d.line)
-	}
-	if err := d.finish(); err != nil {
-		return nil, err
+	out := d.base64(d.line)
+	if d.err != nil {
+		return nil, d.finish()
 	}
 	return out, nil
 }

@@ -66,13 +66,13 @@ func simple(c imap.Simple) parser {
 // DiscardAppend must follow. For AUTHENTICATE and IDLE the client's further lines
 // are read by ReadSASLLine and ReadDone.
 func (d *Decoder) ReadCommand() (tag string, cmd imap.Command, err error) {
-	if d.app.active {
-		if err := d.DiscardAppend(); err != nil {
-			return d.tag, nil, err
-		}
+	if err := d.DiscardAppend(); err != nil {
+		return d.tag, nil, err
 	}
-	d.begin()
-	d.nextLine(d.limits.Line)
+	d.tag = ""
+	if err := d.begin(d.limits.Line); err != nil {
+		return "", nil, err
+	}
 	if d.err == nil {
 		d.tag = d.readTag()
 	}
@@ -186,13 +186,15 @@ func (d *Decoder) uidExpunge() imap.Command {
 // ReadDone reads the line with which a client ends IDLE (RFC 9051 §6.3.13). Anything
 // but DONE is a *SyntaxError and ends IDLE as well.
 func (d *Decoder) ReadDone() error {
-	tag := d.tag
-	d.begin()
-	d.tag = tag
-	d.nextLine(d.limits.Line)
+	if err := d.begin(d.limits.Line); err != nil {
+		return err
+	}
 	if !d.acceptLabel("DONE") {
 		d.fail("DONE expected")
 	}
 	d.end()
-	return d.finish()
+	if d.err != nil {
+		return d.finish()
+	}
+	return nil
 }

@@ -15,12 +15,14 @@ type Charsets func(name string) (decode func([]byte) (string, error), ok bool)
 
 // Decoder reads the commands of one client. It is not for concurrent use.
 //
-// Errors are of two sorts: a *SyntaxError is the client's mistake, after which the
-// next command can be read unless it is Fatal; every other error comes from
-// the source or the continuation function and ends the stream. io.EOF says that the stream
+// Errors are of two sorts. A *SyntaxError is the client's mistake, after which the next
+// command can be read unless it is Fatal. Every other error comes from the source or the
+// continuation function. One that comes while waiting for a command, such as a deadline,
+// loses nothing: the call can be made again. After any other, and after a Fatal one, the
+// stream is broken and every later call returns that error. io.EOF says that the stream
 // ended between two commands.
 //
-// While waiting for a command the Decoder holds no buffer; see Release.
+// While waiting for a command the Decoder holds no buffer.
 type Decoder struct {
 	framer
 	limits Limits
@@ -46,6 +48,8 @@ type Decoder struct {
 	searchKeys   int
 	err          error // the first error; from then on every method that parses does nothing
 
+	broken error // why nothing more can be read
+
 	app appendState
 }
 
@@ -66,12 +70,28 @@ func (d *Decoder) SetSource(src io.Reader) {
 	d.src = src
 }
 
-// begin forgets the command before.
-func (d *Decoder) begin() {
-	d.tag, d.err = "", nil
+// Buffered returns how many octets have been read from the source and not yet been
+// used. When STARTTLS is answered it must be zero (RFC 9051 §6.2.1).
+func (d *Decoder) Buffered() int { return d.w - d.r }
+
+// Release gives the borrowed buffer back if nothing is buffered. Waiting for the next
+// command does so by itself.
+func (d *Decoder) Release() { d.release() }
+
+// begin forgets the command before, but for its tag, and reads a line.
+func (d *Decoder) begin(limit int) error {
+	if d.broken != nil {
+		return d.broken
+	}
+	d.err = nil
 	d.line, d.pos, d.base = nil, 0, 0
 	d.lit = announcement{}
 	d.literals, d.literalTotal, d.searchKeys = 0, 0, 0
+	d.nextLine(limit)
+	if _, ok := d.err.(*SyntaxError); !ok {
+		return d.err
+	}
+	return nil
 }
 
 // nextLine makes the command's next line the current one.
@@ -88,7 +108,6 @@ func (d *Decoder) nextLine(limit int) {
 	default:
 		d.line = line
 		d.lit = findAnnouncement(line)
-		d.checkNUL(line)
 	}
 }
 
@@ -104,7 +123,8 @@ func (d *Decoder) refuseLongLine() {
 	budget := d.limits.Discard
 	tail, err := d.skipLine(&budget)
 	if err != nil {
-		d.err = d.discardError(err)
+		d.breakOff(err)
+		d.err = d.broken
 		return
 	}
 	d.lit = findAnnouncement(tail)
@@ -114,8 +134,8 @@ func (d *Decoder) refuseLongLine() {
 func (d *Decoder) finish() error {
 	d.line = nil
 	se, ok := d.err.(*SyntaxError)
-	if !ok || se.Fatal {
-		return d.err
+	if !ok {
+		return d.breakOff(d.err)
 	}
 	if err := d.discard(); err != nil {
 		return err
@@ -127,15 +147,17 @@ func (d *Decoder) finish() error {
 // and literals behind it. A synchronising literal has not been asked for, so the
 // client will not send it, and the command ends there.
 func (d *Decoder) discard() error {
+	if d.broken != nil {
+		return d.broken
+	}
 	budget := d.limits.Discard
 	for d.lit.present && !d.lit.sync {
-		err := d.skip(d.lit.size, &budget)
-		if err != nil {
-			return d.discardError(err)
+		if err := d.skip(d.lit.size, &budget); err != nil {
+			return d.breakOff(err)
 		}
 		tail, err := d.skipLine(&budget)
 		if err != nil {
-			return d.discardError(err)
+			return d.breakOff(err)
 		}
 		d.lit = findAnnouncement(tail)
 	}
@@ -143,14 +165,16 @@ func (d *Decoder) discard() error {
 	return nil
 }
 
-func (d *Decoder) discardError(err error) error {
-	if err != errDiscard {
-		return err
+// breakOff records and returns why nothing more can be read.
+func (d *Decoder) breakOff(err error) error {
+	d.broken = unexpected(err)
+	if err == errDiscard {
+		d.broken = &SyntaxError{
+			Tag: d.tag, Kind: KindLimit, Status: imap.BYE, Code: imap.CodeTooBig,
+			Text: "too much data for a refused command", Pos: d.base + d.pos, Fatal: true,
+		}
 	}
-	return &SyntaxError{
-		Tag: d.tag, Kind: KindLimit, Status: imap.BYE, Code: imap.CodeTooBig,
-		Text: "too much data for a refused command", Pos: d.base + d.pos, Fatal: true,
-	}
+	return d.broken
 }
 
 // fail records that the command is not of the grammar's form.
@@ -384,15 +408,10 @@ func (d *Decoder) literal() []byte {
 		return nil
 	}
 	d.nextLine(d.limits.Line)
-	d.checkNUL(s)
-	return s
-}
-
-// checkNUL refuses NUL, which may stand in literal8 only (RFC 9051 §9, rule 3).
-func (d *Decoder) checkNUL(s []byte) {
 	if bytes.IndexByte(s, 0) >= 0 {
-		d.fail("NUL is not allowed")
+		d.fail("NUL is not allowed") // RFC 9051 §9, rule 3; in a line no class has it
 	}
+	return s
 }
 
 // checkLiteral refuses a literal that is beyond the limits.

@@ -129,10 +129,10 @@ func (d *Decoder) fetchSection(name string) imap.FetchItem {
 		fallthrough
 	case "BINARY":
 		item.Kind = imap.FetchBinary
-		item.Section.Part = d.sectionPart()
+		item.Section.Part = d.binaryPart()
 	case "BINARY.SIZE":
 		item.Kind = imap.FetchBinarySize
-		item.Section.Part = d.sectionPart()
+		item.Section.Part = d.binaryPart()
 	default:
 		d.fail("unknown FETCH item")
 	}
@@ -150,8 +150,8 @@ func (d *Decoder) section() imap.Section {
 		return s
 	}
 	if isDigit(d.peek()) {
-		s.Part = d.sectionPart()
-		if d.peek() == ']' {
+		var dot bool
+		if s.Part, dot = d.sectionPart(); !dot {
 			return s
 		}
 	}
@@ -180,18 +180,28 @@ func (d *Decoder) section() imap.Section {
 	return s
 }
 
-// sectionPart reads part numbers with dots between them, perhaps none. A dot before
-// a name is skipped as well.
-func (d *Decoder) sectionPart() []uint32 {
-	var part []uint32
-	for isDigit(d.peek()) {
+// sectionPart reads part numbers with dots between them. dot says that another one
+// follows, which must lead to a section-text.
+func (d *Decoder) sectionPart() (part []uint32, dot bool) {
+	for {
 		part = append(part, d.nzNumber())
 		if !d.accept('.') {
-			break
+			return part, false
 		}
-		if d.peek() == ']' {
-			d.fail("part number or section name expected")
+		if !isDigit(d.peek()) {
+			return part, true
 		}
+	}
+}
+
+// binaryPart reads what a section-binary has in its brackets: part numbers or nothing.
+func (d *Decoder) binaryPart() []uint32 {
+	if d.peek() == ']' {
+		return nil
+	}
+	part, dot := d.sectionPart()
+	if dot {
+		d.fail("part number expected")
 	}
 	return part
 }

@@ -36,13 +36,8 @@ type framer struct {
 	inline   [inlineSize]byte
 }
 
-// Buffered returns how many octets have been read from the source and not yet
-// been used. After STARTTLS it must be zero.
-func (f *framer) Buffered() int { return f.w - f.r }
-
-// Release gives the borrowed buffer back if nothing is buffered. Waiting for the
-// next command does so by itself.
-func (f *framer) Release() {
+// release gives the borrowed buffer back if nothing is buffered.
+func (f *framer) release() {
 	if f.r != f.w {
 		return
 	}
@@ -130,18 +125,31 @@ func (f *framer) skip(n int64, budget *int64) error {
 	return nil
 }
 
-// read reads what is buffered, or else from the source.
+// read reads what is buffered, or else from the source. An end of input is not
+// expected.
 func (f *framer) read(p []byte) (int, error) {
 	if f.r == f.w {
-		n, err := f.src.Read(p)
-		if n > 0 {
-			return n, nil
-		}
-		return 0, unexpected(err)
+		n, err := f.readSource(p)
+		return n, unexpected(err)
 	}
 	n := copy(p, f.buf[f.r:f.w])
 	f.r += n
 	return n, nil
+}
+
+// readSource reads at least one octet into p, which must not be empty. An error that comes
+// with octets is left for the next time.
+func (f *framer) readSource(p []byte) (int, error) {
+	for range emptyReads {
+		n, err := f.src.Read(p)
+		if n > 0 {
+			return n, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return 0, io.ErrNoProgress
 }
 
 // readFull returns the next n octets in a slice of their own. It allocates by
@@ -176,23 +184,17 @@ func unexpected(err error) error {
 // fill reads at least one more octet.
 func (f *framer) fill() error {
 	f.makeRoom()
-	for range emptyReads {
-		n, err := f.src.Read(f.buf[f.w:])
-		f.w += n
-		if n > 0 {
-			return nil // an error will come again
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return io.ErrNoProgress
+	n, err := f.readSource(f.buf[f.w:])
+	f.w += n
+	return err
 }
 
+// makeRoom makes sure that buf has room behind w. A command that is short never leaves the
+// inline buffer, and nearly all others fit a borrowed one.
 func (f *framer) makeRoom() {
 	switch {
 	case f.r == f.w:
-		f.Release()
+		f.release()
 	case f.w < len(f.buf):
 	case f.borrowed == nil:
 		f.borrowed = buffers.Get().(*[borrowedSize]byte)

@@ -22,8 +22,8 @@ var utf7 = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw
 	WithPadding(base64.NoPadding).Strict()
 
 var (
-	errMailboxUTF7 = errors.New("mailbox name is not modified UTF-7")
-	errMailboxUTF8 = errors.New("mailbox name is not UTF-8")
+	errUTF7 = errors.New("mailbox name is not modified UTF-7")
+	errUTF8 = errors.New("text is not UTF-8")
 )
 
 // mailbox reads a mailbox name as UTF-8. INBOX in any case is imap.Inbox.
@@ -43,7 +43,7 @@ func (d *Decoder) mailboxPattern(class uint8) string {
 	}
 	if d.UTF8 {
 		if !utf8.ValidString(raw) {
-			d.fail(errMailboxUTF8.Error())
+			d.fail(errUTF8.Error())
 		}
 		return raw
 	}
@@ -58,53 +58,35 @@ func (d *Decoder) mailboxPattern(class uint8) string {
 // form that EncodeMailbox makes is valid, so that no two wire names mean one mailbox:
 // no superfluous shift, no needless encoding, no loose bits, no 8-bit octets.
 func DecodeMailbox(wire string) (string, error) {
-	amp := strings.IndexByte(wire, '&')
-	if amp < 0 {
-		return wire, checkDirect(wire)
+	if directLen(wire) != len(wire) {
+		return "", errUTF7
 	}
-	out := make([]byte, 0, len(wire))
-	shifted := false // the last thing was an encoded run
-	for amp >= 0 {
-		direct := wire[:amp]
-		if err := checkDirect(direct); err != nil {
-			return "", err
+	direct, rest, shift := strings.Cut(wire, "&")
+	if !shift {
+		return wire, nil
+	}
+	out := append(make([]byte, 0, len(wire)), direct...)
+	encoded := false // the last thing was an encoded run
+	for shift {
+		run, tail, ok := strings.Cut(rest, "-")
+		if !ok || encoded && direct == "" && run != "" {
+			return "", errUTF7 // "-&" parts what should be one run
 		}
+		if encoded = run != ""; !encoded {
+			out = append(out, '&')
+		} else if out, ok = decodeRun(out, run); !ok {
+			return "", errUTF7
+		}
+		direct, rest, shift = strings.Cut(tail, "&")
 		out = append(out, direct...)
-		run, rest, ok := strings.Cut(wire[amp+1:], "-")
-		if !ok {
-			return "", errMailboxUTF7
-		}
-		if run == "" {
-			out, shifted = append(out, '&'), false
-		} else {
-			if shifted && direct == "" {
-				return "", errMailboxUTF7 // "-&" joins what should be one run
-			}
-			if out, ok = decodeRun(out, run); !ok {
-				return "", errMailboxUTF7
-			}
-			shifted = true
-		}
-		wire = rest
-		amp = strings.IndexByte(wire, '&')
 	}
-	return string(append(out, wire...)), checkDirect(wire)
-}
-
-// checkDirect wants octets that stand for themselves.
-func checkDirect(s string) error {
-	for i := 0; i < len(s); i++ {
-		if s[i] < ' ' || s[i] > '~' {
-			return errMailboxUTF7
-		}
-	}
-	return nil
+	return string(out), nil
 }
 
 // decodeRun appends what stands between "&" and "-".
 func decodeRun(out []byte, run string) ([]byte, bool) {
 	octets, err := utf7.DecodeString(run)
-	if err != nil || len(octets)%2 != 0 || strings.ContainsAny(run, "\r\n") {
+	if err != nil || len(octets)%2 != 0 {
 		return out, false
 	}
 	for i := 0; i < len(octets); i += 2 {
@@ -192,7 +174,7 @@ func CheckMailboxName(name string) error {
 	case len(name) > MaxMailboxName:
 		return cannotName("mailbox name is too long")
 	case !utf8.ValidString(name):
-		return cannotName(errMailboxUTF8.Error())
+		return cannotName(errUTF8.Error())
 	case strings.ContainsFunc(name, forbiddenInMailbox):
 		return cannotName("mailbox name has a control character")
 	}

@@ -76,7 +76,7 @@ func (s *searcher) setCharset(name string) {
 // IMAP4rev2 the second; 8-bit text that is UTF-8 is never meant as anything else.
 func decodeUTF8(text []byte) (string, error) {
 	if !utf8.Valid(text) {
-		return "", errMailboxUTF8
+		return "", errUTF8
 	}
 	return string(text), nil
 }
