@@ -13,6 +13,7 @@ type Scanned struct {
 	Root      *Part
 	Envelope  *imap.Envelope
 	Structure *imap.BodyStructure
+	Header    []byte // the message's header section, at most 1 MiB of it
 
 	// Sent is the Date field in its own zone, zero where it could not be read.
 	Sent time.Time
@@ -58,6 +59,7 @@ type Scanner struct {
 	ending bool   // that delimiter is the last one
 
 	header     []byte // the header section in work
+	rootHeader []byte // the message's own, when it is complete
 	headerLeft int    // octets of header that may still be held
 
 	root        *openPart
@@ -355,6 +357,9 @@ func (s *Scanner) attach(parent, o *openPart) {
 // its envelope.
 func (s *Scanner) readHeader(o *openPart, inDigest bool) *mimeHeader {
 	m := &mimeHeader{}
+	if o == s.root {
+		s.rootHeader = bytes.Clone(s.header)
+	}
 	var e envelopeReader
 	var buf [maxFieldName]byte
 	for h := s.header; ; {
@@ -476,7 +481,7 @@ func (s *Scanner) Finish() *Scanned {
 	}
 	s.closeTo(0)
 	r := &Scanned{
-		Size: s.size, Root: s.root.part, Structure: s.root.structure, Preview: s.preview,
+		Size: s.size, Root: s.root.part, Structure: s.root.structure, Header: s.rootHeader, Preview: s.preview,
 		HasNUL: s.nul, BareCR: s.cr > s.crlf, BareLF: s.lf > s.crlf,
 	}
 	s.text.fill(r)
