@@ -1,0 +1,41 @@
+package embedded
+
+import (
+	"io"
+	"log/slog"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/goleak"
+
+	"tidemark/internal/store"
+	"tidemark/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// quiet drops what the engine logs.
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// If this fails, the engine breaks the storage contract.
+func TestContract(t *testing.T) {
+	variants := map[string]func(testing.TB) (string, Options){
+		"disk":   func(t testing.TB) (string, Options) { return t.TempDir(), Options{Ballast: -1} },
+		"memory": func(testing.TB) (string, Options) { return "store", Options{FS: vfs.NewMem()} },
+		"run twice": func(testing.TB) (string, Options) {
+			return "store", Options{FS: vfs.NewMem(), RunTwice: true}
+		},
+		"tiny memory": func(testing.TB) (string, Options) {
+			return "store", Options{FS: vfs.NewMem(), MemTableSize: 64 << 10, CacheSize: 1 << 10, BlobMemory: 1}
+		},
+	}
+	for name, options := range variants {
+		t.Run(name, func(t *testing.T) {
+			storetest.Run(t, func(t testing.TB) storetest.OpenFunc {
+				dir, opts := options(t)
+				opts.Logger = quiet()
+				return func() (store.Engine, error) { return Open(dir, opts) }
+			})
+		})
+	}
+}
