@@ -1,0 +1,289 @@
+package imapserver
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+
+	"tidemark/imap"
+	"tidemark/imapwire"
+)
+
+// fetch is FETCH (RFC 9051 §6.4.5, RFC 7162 §3.1.4).
+func (s *selected) fetch(ctx context.Context, cmd *imap.Fetch) (outcome, error) {
+	if cmd.Vanished && !s.enabled.qresync {
+		return outcome{}, imap.Bad("QRESYNC has not been enabled")
+	}
+	f := newFetcher(s, cmd)
+	if f.has(imap.FetchPreview) || f.has(imap.FetchPreviewLazy) {
+		return outcome{}, imap.Bad("PREVIEW is not available") // nor announced
+	}
+	if f.has(imap.FetchModSeq) {
+		s.enableCondStore()
+	}
+	seqs, err := s.resolve(cmd.Set, cmd.UID)
+	if err != nil {
+		return outcome{}, err
+	}
+	if cmd.Vanished {
+		if err := s.tellVanished(ctx, cmd); err != nil {
+			return outcome{}, err
+		}
+	}
+	if err := f.run(ctx, seqs); err != nil {
+		return outcome{}, err
+	}
+	if err := s.markSeen(ctx, f.seen); err != nil {
+		return outcome{}, err
+	}
+	if f.failed != nil {
+		return outcome{}, f.failed
+	}
+	if f.gone {
+		// RFC 2180 §4.1.3: what could be sent has been, and the client learns that a
+		// NOOP will tell it of expunges.
+		return outcome{code: imap.CodeExpungeIssued, text: "Some of the messages no longer exist"}, nil
+	}
+	return outcome{}, nil
+}
+
+// tellVanished tells which of the UIDs of a UID FETCH with VANISHED are gone
+// (RFC 7162 §3.2.6).
+func (s *selected) tellVanished(ctx context.Context, cmd *imap.Fetch) error {
+	asked := s.saved
+	if !cmd.Set.Saved {
+		asked = cmd.Set.Nums.Resolve(max(uint32(s.base.UIDNext()), 1) - 1)
+	}
+	if len(asked) == 0 {
+		return nil
+	}
+	expunged, _, err := s.mailbox.Since(ctx, s.base, *cmd.ChangedSince, asked)
+	if err == nil && len(expunged) > 0 {
+		s.put(imapwire.AppendVanished(s.buf(), expunged, true))
+	}
+	return err
+}
+
+// markSeen sets \Seen on messages whose content was fetched without PEEK, in one
+// change; the sync behind the command tells it. That it could not be set, because the
+// disk is full say, is no reason to call a FETCH failed that has sent everything.
+func (s *selected) markSeen(ctx context.Context, uids imap.NumSet) error {
+	if len(uids) == 0 {
+		return nil
+	}
+	_, err := s.mailbox.Store(ctx, StoreChange{
+		UIDs: uids, Op: imap.StoreAdd, Flags: []imap.Flag{imap.FlagSeen},
+	})
+	var refusal *imap.Error
+	if errors.As(err, &refusal) || errors.Is(err, ErrUnavailable) {
+		s.log.Debug("messages not marked as seen", "error", err)
+		return nil
+	}
+	return err
+}
+
+// fetcher is one FETCH in work.
+type fetcher struct {
+	*selected
+	items     []imap.FetchItem
+	summaries bool // an item needs Summary
+	content   bool // an item needs Message
+	seeing    bool // an item sets \Seen
+	since     imap.ModSeq
+	limited   bool // to messages that changed after since
+
+	seen   imap.NumSet // UIDs to be made \Seen
+	gone   bool        // a message's content was no longer there
+	failed error       // the first failure that was about one message
+}
+
+func newFetcher(s *selected, cmd *imap.Fetch) *fetcher {
+	f := &fetcher{selected: s}
+	if cmd.UID {
+		f.add(imap.FetchItem{Kind: imap.FetchUID}) // RFC 9051 §6.4.9
+	}
+	for _, item := range cmd.Items {
+		f.add(item)
+	}
+	if cmd.ChangedSince != nil {
+		f.add(imap.FetchItem{Kind: imap.FetchModSeq}) // RFC 7162 §3.1.4.1
+		f.since, f.limited = *cmd.ChangedSince, true
+	}
+	return f
+}
+
+// add adds an item that is not there yet: asking for a body three hundred times gets
+// it once.
+func (f *fetcher) add(item imap.FetchItem) {
+	if sets := setsSeen(item); sets && !f.mailbox.ReadOnly() {
+		f.seeing = true
+	}
+	item.Peek = false // makes no difference in the answer
+	if slices.ContainsFunc(f.items, func(have imap.FetchItem) bool { return sameItem(have, item) }) {
+		return
+	}
+	switch item.Kind {
+	case imap.FetchEnvelope, imap.FetchBody, imap.FetchBodyStructure, imap.FetchEmailID:
+		f.summaries = true
+	case imap.FetchBodySection, imap.FetchRFC822, imap.FetchRFC822Header, imap.FetchRFC822Text,
+		imap.FetchBinary, imap.FetchBinarySize:
+		f.content = true
+	}
+	f.items = append(f.items, item)
+}
+
+func (f *fetcher) has(kind imap.FetchKind) bool {
+	return slices.ContainsFunc(f.items, func(i imap.FetchItem) bool { return i.Kind == kind })
+}
+
+// setsSeen says whether fetching item makes a message \Seen.
+func setsSeen(item imap.FetchItem) bool {
+	switch item.Kind {
+	case imap.FetchBodySection, imap.FetchBinary, imap.FetchRFC822, imap.FetchRFC822Text:
+		return !item.Peek
+	}
+	return false
+}
+
+// sameItem says whether two items get one answer.
+func sameItem(a, b imap.FetchItem) bool {
+	return a.Kind == b.Kind && reflect.DeepEqual(a.Section, b.Section) && reflect.DeepEqual(a.Partial, b.Partial)
+}
+
+// fetchBatch is how many rows are put together for one call of Mailbox.Summaries.
+const fetchBatch = 256
+
+// run answers for the messages at the given positions of base.
+func (f *fetcher) run(ctx context.Context, seqs imap.NumSet) error {
+	batch := make([]fetchRow, 0, min(seqs.Count(), fetchBatch))
+	for seq := range seqs.All() {
+		row, present := f.row(imap.SeqNum(seq))
+		if f.limited && row.ModSeq <= f.since {
+			continue
+		}
+		batch = append(batch, fetchRow{imap.SeqNum(seq), row, present})
+		if len(batch) < fetchBatch {
+			continue
+		}
+		if err := f.answer(ctx, batch); err != nil {
+			return err
+		}
+		batch = batch[:0]
+	}
+	return f.answer(ctx, batch)
+}
+
+// fetchRow is one message that is to be answered for.
+type fetchRow struct {
+	seq     imap.SeqNum
+	row     Row
+	present bool
+}
+
+func (f *fetcher) answer(ctx context.Context, batch []fetchRow) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if f.has(imap.FetchModSeq) && len(batch) > 0 {
+		f.told.modSeqs = true
+	}
+	switch {
+	case f.content:
+		return f.answerContent(ctx, batch)
+	case f.summaries:
+		return f.answerSummaries(ctx, batch)
+	default:
+		for _, r := range batch {
+			f.put(f.appendRow(f.buf(), r, nil))
+		}
+		return f.writeError()
+	}
+}
+
+// writeError returns a failure of the connection as one that ends it.
+func (c *conn) writeError() error {
+	if c.t.writeFailed != nil {
+		return &streamError{c.t.writeFailed}
+	}
+	return nil
+}
+
+// appendRow appends the response for a message none of whose items need its content.
+func (f *fetcher) appendRow(b []byte, r fetchRow, sum Summary) []byte {
+	b = imapwire.AppendFetchStart(b, r.seq)
+	for i := range f.items {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = f.appendItem(b, &f.items[i], r.row, sum)
+	}
+	return imapwire.AppendFetchEnd(b)
+}
+
+// appendItem appends an item that does not need the content.
+func (f *fetcher) appendItem(b []byte, item *imap.FetchItem, row Row, sum Summary) []byte {
+	switch item.Kind {
+	case imap.FetchUID:
+		return imapwire.AppendFetchUID(b, row.UID)
+	case imap.FetchFlags:
+		return f.appendFlags(b, row)
+	case imap.FetchInternalDate:
+		return imapwire.AppendFetchInternalDate(b, row.InternalDate.Unix, row.InternalDate.Zone)
+	case imap.FetchRFC822Size:
+		return imapwire.AppendFetchSize(b, uint64(row.Size))
+	case imap.FetchModSeq:
+		return imapwire.AppendFetchModSeq(b, row.ModSeq)
+	case imap.FetchSaveDate:
+		return imapwire.AppendFetchSaveDate(b, row.SaveDate)
+	case imap.FetchThreadID:
+		return imapwire.AppendFetchThreadID(b, "")
+	case imap.FetchEmailID:
+		return imapwire.AppendFetchEmailID(b, sum.EmailID())
+	case imap.FetchEnvelope:
+		return append(append(b, "ENVELOPE "...), sum.Envelope()...)
+	case imap.FetchBody:
+		return append(append(b, "BODY "...), sum.Body()...)
+	default: // imap.FetchBodyStructure
+		return append(append(b, "BODYSTRUCTURE "...), sum.BodyStructure()...)
+	}
+}
+
+// errBatchFull ends a call of Mailbox.Summaries to write what has been made: nothing
+// is written while the backend may hold a snapshot.
+var errBatchFull = errors.New("batch is full")
+
+// answerSummaries answers for messages of which summaries are asked.
+func (f *fetcher) answerSummaries(ctx context.Context, batch []fetchRow) error {
+	rows := make([]Row, len(batch))
+	for i := range batch {
+		rows[i] = batch[i].row
+	}
+	for done := 0; done < len(batch); {
+		b, next := f.buf(), done
+		err := f.mailbox.Summaries(ctx, rows[done:], func(i int, sum Summary) error {
+			next = done + i + 1
+			if sum == nil {
+				f.gone = true
+				return nil
+			}
+			b = f.appendRow(b, batch[done+i], sum)
+			if len(b) >= outputSize {
+				return errBatchFull
+			}
+			return nil
+		})
+		f.put(b)
+		if err != nil && !errors.Is(err, errBatchFull) {
+			return err
+		}
+		if err := f.writeError(); err != nil {
+			return err
+		}
+		if err == nil {
+			return nil
+		}
+		done = next
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package imapserver
+
+import (
+	"time"
+
+	"tidemark/imapwire"
+)
+
+// Limits bound what clients may cost. A zero field means its default, which is
+// given with each; Limits without a sign for "none" is on purpose, since every
+// limit here guards against somebody.
+type Limits struct {
+	// HandshakeTime is how long a TLS handshake may take. 10 s.
+	HandshakeTime time.Duration
+	// LoginTime is the time from the greeting to the login, in all. 60 s.
+	LoginTime time.Duration
+	// LoginCommands is how many commands a client may send before it has logged in. 100.
+	LoginCommands int
+	// LoginBytes is how many octets a client may send before it has logged in. 256 KiB.
+	LoginBytes int64
+	// LoginFailures ends a connection with BYE. 10.
+	LoginFailures int
+
+	// Strangers is the number of connections that have not logged in. When it is
+	// reached the oldest of them is closed for a new one. 2,000.
+	Strangers int
+	// StrangersPerAddress is the same for one address, or one /64 of IPv6; further
+	// connections are refused. 20.
+	StrangersPerAddress int
+
+	// SessionsPerUser refuses further logins of one user with [LIMIT]. 100.
+	SessionsPerUser int
+	// SessionsPerUserAddress is the same for one user from one address. 50.
+	SessionsPerUserAddress int
+	// HeavyPerUser is how many searches of one user run at a time; others wait. 2.
+	HeavyPerUser int
+
+	// Inactivity is the autologout timer of a client that has logged in, in IDLE
+	// too. RFC 9051 §5.4 asks for at least 30 minutes. 30 min.
+	Inactivity time.Duration
+	// ReadStall and WriteStall are the longest time without an octet of progress in
+	// the middle of a command and of an answer. 5 min.
+	ReadStall, WriteStall time.Duration
+	// BadCommands is how many malformed commands in a row end the connection. 10.
+	BadCommands int
+
+	// ShutdownGrace is how long running commands may go on after Shutdown was
+	// called. 5 s.
+	ShutdownGrace time.Duration
+
+	// BeforeLogin and AfterLogin bound lines and literals.
+	BeforeLogin, AfterLogin imapwire.Limits
+}
+
+// withDefaults returns l with its zero fields replaced.
+func (l Limits) withDefaults() Limits {
+	setDefault(&l.HandshakeTime, 10*time.Second)
+	setDefault(&l.LoginTime, 60*time.Second)
+	setDefault(&l.LoginCommands, 100)
+	setDefault(&l.LoginBytes, 256<<10)
+	setDefault(&l.LoginFailures, 10)
+	setDefault(&l.Strangers, 2000)
+	setDefault(&l.StrangersPerAddress, 20)
+	setDefault(&l.SessionsPerUser, 100)
+	setDefault(&l.SessionsPerUserAddress, 50)
+	setDefault(&l.HeavyPerUser, 2)
+	setDefault(&l.Inactivity, 30*time.Minute)
+	setDefault(&l.ReadStall, 5*time.Minute)
+	setDefault(&l.WriteStall, 5*time.Minute)
+	setDefault(&l.BadCommands, 10)
+	setDefault(&l.ShutdownGrace, 5*time.Second)
+	setDefault(&l.BeforeLogin, imapwire.LimitsBeforeLogin())
+	setDefault(&l.AfterLogin, imapwire.LimitsAfterLogin())
+	return l
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

@@ -1,0 +1,40 @@
+package imapserver
+
+import (
+	"context"
+
+	"tidemark/imap"
+	"tidemark/imapwire"
+)
+
+// create is CREATE (RFC 9051 §6.3.4, RFC 6154 §3).
+func (a *authenticated) create(ctx context.Context, cmd *imap.Create) (outcome, error) {
+	id, err := a.account.Create(ctx, cmd.Mailbox, cmd.SpecialUse)
+	if err != nil {
+		return outcome{}, err
+	}
+	return outcome{code: imapwire.CodeMailboxID(id)}, nil // RFC 8474 §4.1
+}
+
+// delete is DELETE (RFC 9051 §6.3.5). The selected mailbox may be deleted; the
+// session then goes on without one.
+func (a *authenticated) delete(ctx context.Context, cmd *imap.Delete) (outcome, error) {
+	if err := a.account.Delete(ctx, cmd.Mailbox); err != nil {
+		return outcome{}, err
+	}
+	if s, ok := a.state.(*selected); ok && s.mailbox.Gone() {
+		a.deselect()
+	}
+	return outcome{}, nil
+}
+
+// rename is RENAME (RFC 9051 §6.3.6). A selected mailbox stays selected under its
+// new name.
+func (a *authenticated) rename(ctx context.Context, cmd *imap.Rename) (outcome, error) {
+	return outcome{}, a.account.Rename(ctx, cmd.From, cmd.To)
+}
+
+// subscribe is SUBSCRIBE and UNSUBSCRIBE (RFC 9051 §6.3.7 and §6.3.8).
+func (a *authenticated) subscribe(ctx context.Context, cmd *imap.Subscribe) (outcome, error) {
+	return outcome{}, a.account.Subscribe(ctx, cmd.Mailbox, !cmd.Undo)
+}

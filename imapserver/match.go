@@ -1,0 +1,165 @@
+package imapserver
+
+import (
+	"strings"
+
+	"tidemark/imap"
+	"tidemark/imapwire"
+)
+
+// matcher holds the patterns of a LIST or LSUB.
+type matcher struct {
+	patterns      []pattern
+	endsInPercent bool // of the only pattern
+}
+
+func newMatcher(reference string, patterns []string) matcher {
+	var m matcher
+	for _, p := range patterns {
+		if p == "" {
+			continue // RFC 5258 §3: matches nothing
+		}
+		m.patterns = append(m.patterns, newPattern(reference+p))
+		m.endsInPercent = strings.HasSuffix(p, "%")
+	}
+	return m
+}
+
+// matches says whether at least one pattern matches.
+func (m *matcher) matches(name string) bool {
+	for i := range m.patterns {
+		if m.patterns[i].matches(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// pattern is a mailbox name with wildcards (RFC 9051 §6.3.9): "*" stands for any
+// octets, "%" for any but the delimiter.
+//
+// It is run as a set of states, one bit for each position in the pattern, so that a
+// name costs its length times the pattern's over 64, whatever the wildcards: trying
+// them out one by one is exponential for "*%*%*%".
+type pattern struct {
+	text string // runs of wildcards are one
+
+	exact    bool // no wildcards
+	tooLong  bool // matches no name there can be
+	star     []uint64
+	percent  []uint64
+	wildcard []uint64          // star or percent
+	octets   map[byte][]uint64 // the positions at which an octet stands
+	scratch  [2][]uint64       // the states before and after an octet
+}
+
+// longestPattern is the length of a pattern that can match a name of the greatest
+// length with a wildcard before and behind each octet.
+const longestPattern = 2*imapwire.MaxMailboxName + 1
+
+func newPattern(text string) pattern {
+	p := pattern{text: collapse(text)}
+	if !strings.ContainsAny(p.text, "*%") {
+		p.exact = true
+		return p
+	}
+	if p.tooLong = len(p.text) > longestPattern; p.tooLong {
+		return p
+	}
+	words := len(p.text)/64 + 1
+	p.star, p.percent, p.wildcard = make([]uint64, words), make([]uint64, words), make([]uint64, words)
+	p.scratch = [2][]uint64{make([]uint64, words), make([]uint64, words)}
+	p.octets = make(map[byte][]uint64)
+	for i := range len(p.text) {
+		bit := uint64(1) << (i % 64)
+		switch c := p.text[i]; c {
+		case '*':
+			p.star[i/64] |= bit
+			p.wildcard[i/64] |= bit
+		case '%':
+			p.percent[i/64] |= bit
+			p.wildcard[i/64] |= bit
+		default:
+			if p.octets[c] == nil {
+				p.octets[c] = make([]uint64, words)
+			}
+			p.octets[c][i/64] |= bit
+		}
+	}
+	return p
+}
+
+// collapse replaces each run of wildcards by the strongest of them.
+func collapse(text string) string {
+	out := make([]byte, 0, min(len(text), longestPattern+1))
+	for i := range len(text) {
+		c := text[i]
+		if n := len(out); n > 0 && (c == '*' || c == '%') && (out[n-1] == '*' || out[n-1] == '%') {
+			if c == '*' {
+				out[n-1] = '*'
+			}
+			continue
+		}
+		out = append(out, c)
+	}
+	return string(out)
+}
+
+// matches says whether the pattern matches the whole of name. INBOX is matched in any
+// case (RFC 9051 §5.1).
+func (p *pattern) matches(name string) bool {
+	switch {
+	case p.exact && name == imap.Inbox:
+		return strings.EqualFold(p.text, name)
+	case p.exact:
+		return p.text == name
+	case p.tooLong:
+		return false
+	}
+	now, next := p.scratch[0], p.scratch[1]
+	clear(now)
+	now[0] = 1
+	p.passWildcards(now)
+	for i := range len(name) {
+		p.step(now, next, name[i], name == imap.Inbox)
+		now, next = next, now
+	}
+	end := len(p.text)
+	return now[end/64]&(1<<(end%64)) != 0
+}
+
+// step computes the states behind octet c: a wildcard that takes it stays, a position at
+// which it stands moves on by one.
+func (p *pattern) step(now, next []uint64, c byte, anyCase bool) {
+	literal, other := p.octets[c], []uint64(nil)
+	if anyCase {
+		other = p.octets[c|0x20] // INBOX is letters only
+	}
+	var carry uint64
+	for w := range now {
+		moving := uint64(0)
+		if literal != nil {
+			moving = now[w] & literal[w]
+		}
+		if other != nil {
+			moving |= now[w] & other[w]
+		}
+		next[w] = moving<<1 | carry | now[w]&p.star[w]
+		if c != imap.Delimiter {
+			next[w] |= now[w] & p.percent[w]
+		}
+		carry = moving >> 63
+	}
+	p.passWildcards(next)
+}
+
+// passWildcards adds the states behind wildcards that stand for nothing. No two
+// wildcards are neighbours, so that once is enough.
+func (p *pattern) passWildcards(states []uint64) {
+	var carry uint64
+	for w := range states {
+		passing := states[w] & p.wildcard[w]
+		states[w] |= passing<<1 | carry
+		carry = passing >> 63
+	}
+}

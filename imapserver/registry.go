@@ -1,0 +1,196 @@
+package imapserver
+
+import (
+	"container/list"
+	"context"
+	"net/netip"
+	"sync"
+
+	"tidemark/imap"
+)
+
+// registry knows all connections and counts them by address and user.
+type registry struct {
+	limits Limits
+
+	mu        sync.Mutex
+	guests    map[*conn]*guest
+	strangers list.List // of *guest, those who have not logged in, oldest first
+	addresses map[netip.Prefix]int
+	users     map[string]*userSessions
+	stopping  bool
+}
+
+// guest is what the registry holds of a connection.
+type guest struct {
+	conn    *conn
+	network netip.Prefix
+	cut     func()        // ends the connection at once
+	place   *list.Element // in strangers; nil after the login
+	user    *userSessions // nil before the login
+	name    string        // the user's
+}
+
+// userSessions counts one user's sessions.
+type userSessions struct {
+	sessions int
+	networks map[netip.Prefix]int
+	heavy    chan struct{} // holds one for each heavy command that runs
+}
+
+func newRegistry(limits Limits) *registry {
+	return &registry{
+		limits:    limits,
+		guests:    make(map[*conn]*guest),
+		addresses: make(map[netip.Prefix]int),
+		users:     make(map[string]*userSessions),
+	}
+}
+
+// networkOf is the unit in which addresses are counted: one address, or the /64
+// that one customer of IPv6 has.
+func networkOf(a netip.Addr) netip.Prefix {
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, err := a.Prefix(bits)
+	if err != nil { // not an IP connection
+		return netip.Prefix{}
+	}
+	return p
+}
+
+// arrive takes in a new connection, or says that there are too many from its
+// address. Where there are too many in all, the one that has gone longest without
+// a login is cut off.
+func (r *registry) arrive(c *conn, cut func()) bool {
+	g := &guest{conn: c, network: networkOf(c.peer.Addr.Addr()), cut: cut}
+	r.mu.Lock()
+	if g.network.IsValid() && r.addresses[g.network] >= r.limits.StrangersPerAddress {
+		r.mu.Unlock()
+		return false
+	}
+	var oldest *guest
+	if r.strangers.Len() >= r.limits.Strangers {
+		oldest = r.strangers.Front().Value.(*guest)
+		r.forgetStranger(oldest)
+	}
+	r.guests[c] = g
+	g.place = r.strangers.PushBack(g)
+	r.addresses[g.network]++
+	if r.stopping {
+		c.t.stop()
+	}
+	r.mu.Unlock()
+	if oldest != nil {
+		oldest.cut()
+	}
+	return true
+}
+
+func (r *registry) forgetStranger(g *guest) {
+	if g.place == nil {
+		return
+	}
+	r.strangers.Remove(g.place)
+	g.place = nil
+	countDown(r.addresses, g.network)
+}
+
+// login counts c as a session of user, or refuses it with LIMIT.
+func (r *registry) login(c *conn, user string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g := r.guests[c]
+	u := r.users[user]
+	if u == nil {
+		u = &userSessions{
+			networks: make(map[netip.Prefix]int),
+			heavy:    make(chan struct{}, r.limits.HeavyPerUser),
+		}
+	}
+	if u.sessions >= r.limits.SessionsPerUser || u.networks[g.network] >= r.limits.SessionsPerUserAddress {
+		return imap.Refuse(imap.CodeLimit, "Too many sessions of this user")
+	}
+	r.users[user] = u
+	u.sessions++
+	u.networks[g.network]++
+	g.user, g.name = u, user
+	r.forgetStranger(g)
+	return nil
+}
+
+// logout undoes login for a session that could not begin. The connection does not
+// become a stranger again: its time before the login is running out anyway.
+func (r *registry) logout(c *conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forgetSession(r.guests[c])
+}
+
+// leave forgets c.
+func (r *registry) leave(c *conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g := r.guests[c]
+	delete(r.guests, c)
+	r.forgetStranger(g)
+	r.forgetSession(g)
+}
+
+func (r *registry) forgetSession(g *guest) {
+	u := g.user
+	if u == nil {
+		return
+	}
+	g.user = nil
+	countDown(u.networks, g.network)
+	if u.sessions--; u.sessions == 0 {
+		delete(r.users, g.name)
+	}
+}
+
+// beginHeavy waits until c's user may run one more heavy command and returns what
+// ends it.
+func (r *registry) beginHeavy(ctx context.Context, c *conn) (end func(), err error) {
+	r.mu.Lock()
+	slots := r.guests[c].user.heavy
+	r.mu.Unlock()
+	select {
+	case slots <- struct{}{}:
+		return func() { <-slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// stopAll asks every connection, and those still to come, to end behind the
+// command that runs.
+func (r *registry) stopAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stopping = true
+	for c := range r.guests {
+		c.t.stop()
+	}
+}
+
+// cutAll ends every connection at once.
+func (r *registry) cutAll() {
+	r.mu.Lock()
+	cuts := make([]func(), 0, len(r.guests))
+	for _, g := range r.guests {
+		cuts = append(cuts, g.cut)
+	}
+	r.mu.Unlock()
+	for _, cut := range cuts {
+		cut()
+	}
+}
+
+func countDown[K comparable](m map[K]int, k K) {
+	if m[k]--; m[k] <= 0 {
+		delete(m, k)
+	}
+}

@@ -1,0 +1,167 @@
+package imapserver
+
+import (
+	"context"
+	"time"
+
+	"tidemark/imap"
+	"tidemark/imapwire"
+)
+
+// searchTime is how long one SEARCH may take before it is given up with [LIMIT].
+const searchTime = 60 * time.Second
+
+// errSearchTime refuses a search that took too long.
+var errSearchTime = imap.Refuse(imap.CodeLimit, "Search took too long")
+
+// search is SEARCH (RFC 9051 §6.4.4, RFC 4731, RFC 5182).
+func (s *selected) search(ctx context.Context, cmd *imap.Search) (outcome, error) {
+	if s.enabled.utf8 && cmd.Charset != "" && cmd.Charset != "UTF-8" {
+		return outcome{}, imap.Bad("CHARSET is not allowed after UTF8=ACCEPT") // RFC 6855 §3
+	}
+	r := searchResolver{selected: s}
+	key := r.resolve(cmd.Key)
+	if r.modSeq {
+		s.enableCondStore()
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, searchTime, errSearchTime)
+	defer cancel()
+	found, err := s.mailbox.Search(limited, s.tip, key)
+	if err != nil {
+		if cmd.Return != nil && cmd.Return.Save {
+			s.saved = nil // RFC 5182 §2.1
+		}
+		if ctx.Err() == nil && limited.Err() != nil {
+			err = errSearchTime
+		}
+		return outcome{}, err
+	}
+	if s.base != s.tip {
+		// What the client has not been told of, it cannot be given numbers for.
+		found = s.base.UIDs(s.base.Seqs(found))
+	}
+	s.answerSearch(cmd, found, r.modSeq)
+	// RFC 7162 §3.2.10.2: VANISHED must not follow a UID SEARCH with sequence numbers.
+	return outcome{holdExpunges: r.seqs}, s.writeError()
+}
+
+// answerSearch sends the result and saves it.
+func (s *selected) answerSearch(cmd *imap.Search, uids imap.NumSet, withModSeq bool) {
+	ret := cmd.Return
+	if ret == nil && s.enabled.rev2 {
+		ret = &imap.SearchReturn{All: true} // RFC 9051 §6.4.4: there is no SEARCH response
+	}
+	if ret == nil {
+		b := imapwire.AppendSearchStart(s.buf())
+		for n := range s.numbers(uids, cmd.UID).All() {
+			if b = imapwire.AppendSearchNumber(b, n); len(b) >= outputSize {
+				s.put(b)
+				b = s.buf()
+			}
+		}
+		s.put(imapwire.AppendSearchEnd(b, s.highestModSeq(uids, withModSeq)))
+		return
+	}
+	chosen := chooseResult(ret, uids)
+	if ret.Save {
+		s.saved = chosen
+	}
+	if ret.Min || ret.Max || ret.All || ret.Count {
+		// RFC 5182 §1: SAVE alone is not answered.
+		modSeq := s.highestModSeq(chosen, withModSeq)
+		s.put(imapwire.AppendESearch(s.buf(), s.tag, cmd.UID, ret, s.numbers(uids, cmd.UID), modSeq))
+	}
+}
+
+// numbers returns what a result is in the command's numbers.
+func (s *selected) numbers(uids imap.NumSet, uid bool) imap.NumSet {
+	if uid {
+		return uids
+	}
+	return s.base.Seqs(uids)
+}
+
+// chooseResult returns the messages that a result with the given options is about: the
+// first and last where only they are asked for (RFC 5182 §2.4, RFC 4731 §3.2).
+func chooseResult(ret *imap.SearchReturn, uids imap.NumSet) imap.NumSet {
+	if ret.All || ret.Count || !ret.Min && !ret.Max || len(uids) == 0 {
+		return uids
+	}
+	var chosen imap.NumSet
+	if ret.Min {
+		chosen.Add(uids.Min())
+	}
+	if ret.Max && uids.Max() != chosen.Max() {
+		chosen.Add(uids.Max())
+	}
+	return chosen
+}
+
+// highestModSeq returns the highest MODSEQ of the messages, 0 where it is not to be told
+// (RFC 7162 §3.1.6).
+func (s *selected) highestModSeq(uids imap.NumSet, asked bool) imap.ModSeq {
+	var highest imap.ModSeq
+	if asked {
+		for _, row := range s.tip.Rows(s.tip.Seqs(uids)) {
+			highest = max(highest, row.ModSeq)
+		}
+	}
+	return highest
+}
+
+// searchResolver replaces in a search what only the session knows: sequence numbers,
+// "*", "$" and \Recent.
+type searchResolver struct {
+	*selected
+	modSeq bool // a MODSEQ key was there
+	seqs   bool // a sequence set was there
+}
+
+func (r *searchResolver) resolve(key imap.SearchKey) imap.SearchKey {
+	switch k := key.(type) {
+	case imap.SearchAnd:
+		keys := make(imap.SearchAnd, len(k))
+		for i := range k {
+			keys[i] = r.resolve(k[i])
+		}
+		return keys
+	case imap.SearchOr:
+		return imap.SearchOr{A: r.resolve(k.A), B: r.resolve(k.B)}
+	case imap.SearchNot:
+		return imap.SearchNot{Key: r.resolve(k.Key)}
+	case imap.SearchSeq:
+		return byUIDs(r.resolveSearchSeqs(k.Set))
+	case imap.SearchUID:
+		return byUIDs(r.resolveUIDs(k.Set))
+	case imap.SearchFlag:
+		if imap.EqualFlag(k.Flag, imap.FlagRecent) {
+			return r.resolveRecent(k)
+		}
+	case imap.SearchModSeq:
+		r.modSeq = true
+	}
+	return key
+}
+
+func byUIDs(uids imap.NumSet) imap.SearchKey {
+	return imap.SearchUID{Set: imap.SetRef{Nums: uids}}
+}
+
+// resolveSearchSeqs returns the UIDs at the positions of a set. Positions that do not
+// exist match nothing: a search for "1:100" in a small mailbox is a fair question.
+func (r *searchResolver) resolveSearchSeqs(ref imap.SetRef) imap.NumSet {
+	if ref.Saved {
+		return r.saved
+	}
+	r.seqs = true
+	n := r.base.Len()
+	return r.base.UIDs(ref.Nums.Resolve(n).Clip(1, n))
+}
+
+func (r *searchResolver) resolveRecent(k imap.SearchFlag) imap.SearchKey {
+	recent := byUIDs(r.recent)
+	if k.Not {
+		return imap.SearchNot{Key: recent}
+	}
+	return recent
+}

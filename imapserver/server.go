@@ -1,0 +1,256 @@
+package imapserver
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tidemark/imap"
+)
+
+// Options are what a Server is made of. Backend and Authenticator must be given.
+type Options struct {
+	Backend       Backend
+	Authenticator Authenticator
+
+	// Logger takes one structured event for each thing that happens. Nil discards.
+	Logger *slog.Logger
+
+	// TLS returns the settings for the next handshake, so that certificates can be
+	// replaced while the server runs. Nil means that STARTTLS is not offered and
+	// no listener can have implicit TLS.
+	TLS func() *tls.Config
+
+	Limits Limits
+
+	// Name and Version are what ID tells (RFC 2971). An empty one is left out.
+	Name, Version string
+
+	// Rev1Only keeps IMAP4rev2 from being announced and enabled.
+	Rev1Only bool
+
+	// Charsets knows the charsets of SEARCH beyond US-ASCII and UTF-8; it may be
+	// nil. The decoder it returns turns a string into UTF-8.
+	Charsets func(name string) (decode func([]byte) (string, error), ok bool)
+
+	// Metrics registers the server's metrics; it may be nil.
+	Metrics prometheus.Registerer
+}
+
+// Server serves IMAP on any number of listeners.
+type Server struct {
+	opts    Options
+	limits  Limits
+	log     *slog.Logger
+	metrics *metrics
+	guests  *registry
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	stopping  bool
+
+	wg sync.WaitGroup // one for each connection
+}
+
+// New returns a server that listens nowhere yet.
+func New(opts Options) *Server {
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	limits := opts.Limits.withDefaults()
+	return &Server{
+		opts:      opts,
+		limits:    limits,
+		log:       log,
+		metrics:   newMetrics(opts.Metrics),
+		guests:    newRegistry(limits),
+		listeners: make(map[net.Listener]struct{}),
+	}
+}
+
+// ErrServerClosed is returned by Serve after Shutdown.
+var ErrServerClosed = errors.New("server closed")
+
+// Serve accepts connections from ln until Shutdown is called or ctx ends, and then
+// returns ErrServerClosed. With implicitTLS each begins with a TLS handshake
+// (RFC 8314 §3.2); otherwise they begin in clear and are offered STARTTLS. Serve
+// closes ln. Connections go on until Shutdown.
+func (s *Server) Serve(ctx context.Context, ln net.Listener, implicitTLS bool) error {
+	if !s.addListener(ln) {
+		return errors.Join(ErrServerClosed, ln.Close())
+	}
+	defer s.closeListener(ln)
+	defer context.AfterFunc(ctx, func() { s.closeListener(ln) })()
+
+	// Connections outlive the listener: Shutdown ends them in order.
+	ctx = context.WithoutCancel(ctx)
+	for pause := time.Duration(0); ; {
+		nc, err := ln.Accept()
+		if err == nil {
+			pause = 0
+			s.start(ctx, nc, implicitTLS)
+			continue
+		}
+		if !isShortage(err) {
+			if s.isOpen(ln) {
+				return err
+			}
+			return ErrServerClosed
+		}
+		// Out of descriptors or memory: sessions that end will give some back.
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		s.log.Warn("cannot accept connections", "error", err, "retry", pause)
+		time.Sleep(pause)
+	}
+}
+
+func isShortage(err error) bool {
+	for _, e := range [...]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Server) addListener(ln net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopping {
+		s.listeners[ln] = struct{}{}
+	}
+	return !s.stopping
+}
+
+func (s *Server) isOpen(ln net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, open := s.listeners[ln]
+	return open
+}
+
+func (s *Server) closeListener(ln net.Listener) {
+	s.mu.Lock()
+	_, open := s.listeners[ln]
+	delete(s.listeners, ln)
+	s.mu.Unlock()
+	if open {
+		if err := ln.Close(); err != nil {
+			s.log.Debug("closing a listener", "error", err)
+		}
+	}
+}
+
+// start serves nc in a goroutine of its own.
+func (s *Server) start(ctx context.Context, nc net.Conn, implicitTLS bool) {
+	if !s.register() {
+		closeQuietly(nc)
+		return
+	}
+	go func() {
+		defer s.wg.Done()
+		s.serve(ctx, nc, implicitTLS)
+	}()
+}
+
+// ServeConn serves one connection and returns when it has ended. It closes nc.
+func (s *Server) ServeConn(ctx context.Context, nc net.Conn, implicitTLS bool) {
+	if !s.register() {
+		closeQuietly(nc)
+		return
+	}
+	defer s.wg.Done()
+	s.serve(ctx, nc, implicitTLS)
+}
+
+// register makes Shutdown wait for one more connection, unless it has begun.
+func (s *Server) register() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopping {
+		s.wg.Add(1)
+	}
+	return !s.stopping
+}
+
+func (s *Server) serve(ctx context.Context, nc net.Conn, implicitTLS bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := s.newConn(nc)
+	defer closeQuietly(nc)
+	if !s.guests.arrive(c, func() { cancel(); closeQuietly(nc) }) {
+		s.refuse(c, implicitTLS)
+		return
+	}
+	defer s.guests.leave(c)
+	c.run(ctx, implicitTLS)
+}
+
+// refuse ends a connection that is one too many from its address. In TLS there is no
+// cheap way to say why.
+func (s *Server) refuse(c *conn, implicitTLS bool) {
+	s.metrics.refused.Inc()
+	s.log.Debug("connection refused", "conn", c.peer.ID, "remote", c.peer.Addr, "reason", "too many from this address")
+	if !implicitTLS {
+		c.farewell(&bye{imap.CodeLimit, "Too many connections from your address", "address limit"})
+	}
+}
+
+// Shutdown stops accepting, lets running commands finish, tells every client BYE
+// and returns when all connections have ended. What still runs after
+// Limits.ShutdownGrace, or when ctx ends, is cut off.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopping = true
+	listeners := make([]net.Listener, 0, len(s.listeners))
+	for ln := range s.listeners {
+		listeners = append(listeners, ln)
+	}
+	s.mu.Unlock()
+	for _, ln := range listeners {
+		s.closeListener(ln)
+	}
+	s.guests.stopAll()
+
+	done := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(done)
+	}()
+	grace := time.NewTimer(s.limits.ShutdownGrace)
+	defer grace.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-grace.C:
+	case <-ctx.Done():
+	}
+	s.guests.cutAll()
+	<-done
+	return ctx.Err()
+}
+
+// newConnID returns what names a connection in the log: unguessable, so that the
+// id in a BYE says nothing of how busy the server is.
+func newConnID() string { return rand.Text()[:12] }
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		ap := tcp.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return netip.AddrPort{}
+}
+
+// closeQuietly closes a connection. What goes wrong then is of no use to anybody.
+func closeQuietly(nc net.Conn) { _ = nc.Close() }

@@ -1,0 +1,66 @@
+package imapserver
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"time"
+
+	"tidemark/imap"
+	"tidemark/imapwire"
+)
+
+// mayStartTLS says whether STARTTLS is offered.
+func (c *conn) mayStartTLS() bool {
+	return c.srv.opts.TLS != nil && c.peer.TLS == nil
+}
+
+// startTLS is STARTTLS (RFC 9051 §6.2.1).
+func (g *greeted) startTLS(context.Context, imap.Simple) (outcome, error) {
+	if !g.mayStartTLS() {
+		return outcome{}, imap.Bad("TLS is not available or active already")
+	}
+	return outcome{text: "Begin TLS negotiation now", then: func(context.Context) error {
+		// What came in clear behind the command could be run as if it had come inside
+		// TLS. An honest client waits for the answer, so there is nothing to keep.
+		if g.dec.Buffered() != 0 || g.t.hasFirst {
+			return &bye{reason: "octets behind STARTTLS"}
+		}
+		if err := g.t.flush(); err != nil {
+			return err
+		}
+		if err := g.handshake(); err != nil {
+			return err
+		}
+		g.bad = 0
+		g.newDecoder()
+		return nil
+	}}, nil
+}
+
+// handshake puts TLS over the connection.
+func (c *conn) handshake() error {
+	t := tls.Server(c.t.socket, c.srv.opts.TLS())
+	if err := c.t.socket.SetDeadline(time.Now().Add(c.srv.limits.HandshakeTime)); err != nil {
+		return err
+	}
+	if c.t.stopping.Load() { // looked at after the deadline was set, as in await
+		return &bye{reason: "server is shutting down"}
+	}
+	if err := t.Handshake(); err != nil {
+		return &bye{reason: fmt.Sprintf("TLS handshake: %.200s", err.Error())}
+	}
+	if err := c.t.socket.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	state := t.ConnectionState()
+	c.t.conn = t
+	c.peer.TLS = &state
+	return nil
+}
+
+// newDecoder begins to decode what comes from the connection as that of a stranger.
+func (c *conn) newDecoder() {
+	c.dec = imapwire.NewDecoder(&c.t, c.srv.limits.BeforeLogin, c.askForLiteral)
+	c.dec.Charsets = c.srv.opts.Charsets
+}
