@@ -128,8 +128,8 @@ type account struct {
 	svc *Service
 	id  store.AccountID
 
-	refs      int                    // under svc.mu
-	mailboxes map[mailboxID]*mailbox // under svc.mu
+	refs int                    // under svc.mu
+	byID map[mailboxID]*mailbox // mailboxes, under svc.mu
 
 	list listCache
 }
@@ -139,7 +139,7 @@ func (s *Service) acquireAccount(id store.AccountID) *account {
 	defer s.mu.Unlock()
 	a := s.accounts[id]
 	if a == nil {
-		a = &account{svc: s, id: id, mailboxes: make(map[mailboxID]*mailbox)}
+		a = &account{svc: s, id: id, byID: make(map[mailboxID]*mailbox)}
 		s.accounts[id] = a
 	}
 	a.refs++
@@ -155,7 +155,7 @@ func (s *Service) releaseAccount(a *account) {
 
 // forgetAccount drops an account that nothing refers to. svc.mu is held.
 func (s *Service) forgetAccount(a *account) {
-	if a.refs == 0 && len(a.mailboxes) == 0 && s.accounts[a.id] == a {
+	if a.refs == 0 && len(a.byID) == 0 && s.accounts[a.id] == a {
 		delete(s.accounts, a.id)
 	}
 }
@@ -166,10 +166,10 @@ func (a *account) acquire(id mailboxID) *mailbox {
 	s := a.svc
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := a.mailboxes[id]
+	m := a.byID[id]
 	if m == nil {
 		m = &mailbox{account: a, id: id, table: newFlagTable(), watchers: make(map[*watcher]struct{})}
-		a.mailboxes[id] = m
+		a.byID[id] = m
 	}
 	if m.refs == 0 {
 		s.idle.remove(m)
@@ -197,7 +197,7 @@ func (a *account) release(m *mailbox) {
 
 // forgetMailbox drops a mailbox from memory. svc.mu is held.
 func (s *Service) forgetMailbox(m *mailbox) {
-	delete(m.account.mailboxes, m.id)
+	delete(m.account.byID, m.id)
 	s.forgetAccount(m.account)
 }
 
