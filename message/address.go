@@ -186,7 +186,7 @@ func (p *addressParser) phrase(dst []byte, i, end int) []byte {
 			continue
 		}
 		next = max(next, i+1)
-		dst = append(dst, p.in[i:next]...)
+		dst = unfold(dst, p.in[i:next])
 		i = next
 	}
 	return dst
@@ -319,7 +319,7 @@ func (p *addressParser) addrSpec(i, end int, split bool) (at bool) {
 			continue
 		}
 		next = max(next, i+1)
-		*cur = append(*cur, p.in[i:next]...)
+		*cur = unfold(*cur, p.in[i:next])
 		i = next
 	}
 	return at

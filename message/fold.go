@@ -1,39 +1,42 @@
 package message
 
 import (
+	"slices"
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/unicode/norm"
 )
 
 // Fold appends to dst the form of s in which texts are compared and searched
 // without regard to case: each character in title case and then decomposed, as the
-// collation i;unicode-casemap has it (RFC 5051 §2, RFC 5255 §4.6). So "é" equals "É",
-// "ß" stays, and "ﬁ" equals "FI". Each character is folded by itself, which lets a
-// text be folded in pieces. What is not UTF-8 becomes U+FFFD.
+// collation i;unicode-casemap has it (RFC 5255 §4.6). So "é" equals "É", "ﬁ" equals
+// "FI", and "ß" only itself. Each character is folded by itself, which lets a text be
+// folded in pieces. Octets that are not UTF-8 are taken for windows-1252.
 func Fold(dst []byte, s string) []byte {
-	i := 0
-	for i < len(s) {
-		c := s[i]
-		if c < utf8.RuneSelf {
+	for i := 0; i < len(s); {
+		if c := s[i]; c < utf8.RuneSelf {
 			dst = append(dst, asciiUpper[c])
 			i++
 			continue
 		}
 		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && n == 1 {
+			r = charmap.Windows1252.DecodeByte(s[i])
+		}
 		dst = foldRune(dst, r)
 		i += n
 	}
 	return dst
 }
 
-// foldBytes is Fold for bytes. An incomplete character at the end of s is returned
-// as rest, if more is to come.
+// foldBytes is Fold for a piece of a text. If more is to come, an incomplete
+// character at its end is not folded but returned as rest.
 func foldBytes(dst, s []byte, more bool) (folded, rest []byte) {
+	dst = slices.Grow(dst, len(s))
 	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf {
+		if c := s[i]; c < utf8.RuneSelf {
 			dst = append(dst, asciiUpper[c])
 			i++
 			continue
@@ -42,22 +45,24 @@ func foldBytes(dst, s []byte, more bool) (folded, rest []byte) {
 			return dst, s[i:]
 		}
 		r, n := utf8.DecodeRune(s[i:])
+		if r == utf8.RuneError && n == 1 {
+			r = charmap.Windows1252.DecodeByte(s[i])
+		}
 		dst = foldRune(dst, r)
 		i += n
 	}
 	return dst, nil
 }
 
+// asciiUpper is the fold of each ASCII character.
 var asciiUpper = func() (t [utf8.RuneSelf]byte) {
 	for i := range t {
-		t[i] = byte(i)
-		if 'a' <= i && i <= 'z' {
-			t[i] = byte(i - 'a' + 'A')
-		}
+		t[i] = byte(unicode.ToTitle(rune(i)))
 	}
 	return t
 }()
 
+// foldRune appends the fold of r.
 func foldRune(dst []byte, r rune) []byte {
 	r = unicode.ToTitle(r)
 	var buf [utf8.UTFMax]byte
@@ -66,8 +71,8 @@ func foldRune(dst []byte, r rune) []byte {
 		return utf8.AppendRune(dst, r)
 	}
 	for len(d) > 0 {
-		r, n := utf8.DecodeRune(d)
-		dst = utf8.AppendRune(dst, unicode.ToTitle(r))
+		part, n := utf8.DecodeRune(d)
+		dst = utf8.AppendRune(dst, unicode.ToTitle(part))
 		d = d[n:]
 	}
 	return dst
