@@ -1,0 +1,236 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"tidemark/imapserver"
+	"tidemark/sasl"
+)
+
+// attempt is one attempt to log in, with what the audit log tells of it.
+type attempt struct {
+	peer      imapserver.Peer
+	mechanism string
+	given     string // the user name as the client sent it
+	name      string // as prepared; empty if it cannot be a name
+	app       string // the app password that was used
+	started   time.Time
+	delay     time.Duration // for which it was held up
+	try       try
+}
+
+func (a *Authenticator) newAttempt(peer imapserver.Peer, mechanism, user string) *attempt {
+	at := &attempt{peer: peer, mechanism: mechanism, started: a.opts.Now()}
+	at.try.addr = peer.Addr.Addr()
+	at.setUser(user)
+	return at
+}
+
+func (at *attempt) setUser(user string) {
+	at.given = user
+	name, err := sasl.PrepareName(user)
+	if err == nil {
+		at.name, at.try.user = name, name
+		return
+	}
+	// Not a name, so that it cannot be mixed up with one.
+	at.try.user = "\x00" + user[:min(len(user), sasl.MaxName)]
+}
+
+// reason is why an attempt failed. Only the log gets to know it.
+type reason string
+
+const (
+	reasonUnknown     reason = "unknown user"
+	reasonWrong       reason = "wrong password"
+	reasonNoPassword  reason = "user has no password"
+	reasonDisabled    reason = "user is disabled"
+	reasonNetwork     reason = "user may not come from this address"
+	reasonExpired     reason = "app password has expired"
+	reasonMaster      reason = "may not act as the other user"
+	reasonRefused     reason = "too many failures"
+	reasonProof       reason = "wrong password or channel" // of SCRAM, which does not tell
+	reasonCertificate reason = "certificate stands for nobody"
+	reasonToken       reason = "token not accepted"
+)
+
+// admit holds the attempt up as the guard says, or refuses it.
+func (a *Authenticator) admit(ctx context.Context, at *attempt) error {
+	delay, ok := a.opts.Guard.admit(&at.try)
+	at.delay = delay
+	if err := a.sleep(ctx, delay); err != nil {
+		a.opts.Guard.abandoned(&at.try)
+		return err
+	}
+	if !ok {
+		a.logFailure(ctx, at, reasonRefused)
+		return errTooMany
+	}
+	return nil
+}
+
+// fail counts and logs a failed attempt and returns what the client is told.
+func (a *Authenticator) fail(ctx context.Context, at *attempt, why reason) error {
+	if spray := a.opts.Guard.failed(&at.try); spray != nil {
+		a.logSpray(ctx, spray)
+	}
+	a.logFailure(ctx, at, why)
+	return errFailed
+}
+
+// broken ends an attempt that could not be decided. It says nothing about guessing.
+func (a *Authenticator) broken(at *attempt, err error) error {
+	a.opts.Guard.abandoned(&at.try)
+	return fmt.Errorf("authenticate: %w", err)
+}
+
+// password decides about a user name and password. Whatever is wrong with them,
+// it takes one password hash and gives the same answer.
+func (a *Authenticator) password(ctx context.Context, at *attempt, authzid, password string) (sasl.Identity, error) {
+	at.try.password = a.cache.short(password)
+	at.try.credential = a.cache.short(at.try.user, password)
+	r, source, err := a.lookup(ctx, at.name)
+	if err != nil && !errors.Is(err, ErrNoUser) {
+		return sasl.Identity{}, a.broken(at, err)
+	}
+	if r != nil {
+		if app, ok := a.cache.get(r, password); ok {
+			at.app = app
+			return a.finish(ctx, at, r, authzid)
+		}
+	}
+	if err := a.admit(ctx, at); err != nil {
+		return sasl.Identity{}, err
+	}
+	why, err := a.verify(ctx, at, r, source, password)
+	if err != nil {
+		return sasl.Identity{}, a.broken(at, err)
+	}
+	if why != "" {
+		return sasl.Identity{}, a.fail(ctx, at, why)
+	}
+	id, err := a.finish(ctx, at, r, authzid)
+	if err == nil {
+		a.cache.put(r, password, at.app)
+		a.maintain(ctx, at, r, source, password)
+	}
+	return id, err
+}
+
+// verify compares the password with the record, which is nil for an unknown user.
+func (a *Authenticator) verify(ctx context.Context, at *attempt, r *Record, source Source, password string) (reason, error) {
+	if len(password) > maxPassword {
+		// Longer than any that was ever set, and hashing it would be work.
+		password = password[:maxPassword] + "+"
+	}
+	switch checker, ok := source.(PasswordChecker); {
+	case r == nil:
+		_, err := a.opts.Hasher.Verify(ctx, a.decoy(), password)
+		return reasonUnknown, err
+	case ok:
+		err := checker.CheckPassword(ctx, r, password)
+		if errors.Is(err, ErrWrongPassword) {
+			return reasonWrong, nil
+		}
+		return "", err
+	}
+	app := r.matchAppPassword(password)
+	hash := r.Hash
+	if hash == "" {
+		hash = source.Decoy()
+	}
+	if hash == "" {
+		hash = a.decoy()
+	}
+	if app >= 0 {
+		at.app = r.AppPasswords[app].Name
+		return "", nil
+	}
+	right, err := a.opts.Hasher.Verify(ctx, hash, password)
+	switch {
+	case err != nil:
+		return "", err
+	case r.Hash == "":
+		return reasonNoPassword, nil
+	case !right:
+		return reasonWrong, nil
+	}
+	return "", nil
+}
+
+// finish lets in a user who has proved to be the one, if nothing else is against it.
+func (a *Authenticator) finish(ctx context.Context, at *attempt, r *Record, authzid string) (sasl.Identity, error) {
+	if why := a.barred(at, r); why != "" {
+		return sasl.Identity{}, a.fail(ctx, at, why)
+	}
+	id := sasl.Identity{User: r.Name, Auth: r.Name}
+	if authzid != "" {
+		other, err := a.actAs(ctx, at, r, authzid)
+		if err != nil {
+			return sasl.Identity{}, err
+		}
+		id.User = other
+	}
+	a.opts.Guard.succeeded(&at.try)
+	a.logSuccess(ctx, at, id)
+	return id, nil
+}
+
+// barred returns what keeps out a user whose password is right.
+func (a *Authenticator) barred(at *attempt, r *Record) reason {
+	switch {
+	case r.Disabled:
+		return reasonDisabled
+	case len(r.Networks) > 0 && !containsAddr(r.Networks, at.try.addr):
+		return reasonNetwork
+	case at.app != "":
+		if p := r.appPassword(at.app); p == nil || p.expired(a.opts.Now()) {
+			return reasonExpired
+		}
+	}
+	return ""
+}
+
+// actAs returns the user that r may act as by the name of authzid.
+func (a *Authenticator) actAs(ctx context.Context, at *attempt, r *Record, authzid string) (string, error) {
+	name, err := sasl.PrepareName(authzid)
+	if err == nil && name == r.Name {
+		return name, nil
+	}
+	if err == nil && r.Master && at.app == "" && containsAddr(a.opts.MasterFrom, at.try.addr) {
+		other, _, err := a.lookup(ctx, name)
+		switch {
+		case err == nil:
+			return other.Name, nil
+		case !errors.Is(err, ErrNoUser):
+			return "", a.broken(at, err)
+		}
+	}
+	// The password was right, so that there is nothing to hide from this user, apart
+	// from who exists.
+	a.opts.Guard.abandoned(&at.try)
+	a.logFailure(ctx, at, reasonMaster)
+	return "", errMaster
+}
+
+// maintain writes down what a login by password has shown. The login is good
+// whether or not that works.
+func (a *Authenticator) maintain(ctx context.Context, at *attempt, r *Record, source Source, password string) {
+	u, ok := source.(Upgrader)
+	if !ok {
+		return
+	}
+	var err error
+	switch {
+	case at.app != "":
+		err = u.AppPasswordUsed(ctx, r, at.app)
+	case r.Hash != "" && (a.opts.Hasher.Outdated(r.Hash) || r.Scram.keys(sasl.SHA256) == nil && source.Scram(sasl.SHA256)):
+		err = u.Upgrade(ctx, r, password)
+	}
+	if err != nil && !errors.Is(err, errChanged) {
+		a.opts.Log.WarnContext(ctx, "user record not brought up to date", "user", r.Name, "error", err)
+	}
+}
