@@ -30,6 +30,10 @@ type SyntaxError struct {
 	Text   string
 	Pos    int // octets of the command before the mistake, not counting literals
 
+	// Save says, with KindCharset, that the SEARCH had the result option SAVE: its
+	// failure empties the saved result (RFC 5182 §2.1).
+	Save bool
+
 	// Fatal says that more would have to be thrown away than Limits.Discard. The
 	// connection must be closed after an untagged BYE.
 	Fatal bool

@@ -22,6 +22,9 @@ func (d *Decoder) search(uid bool) imap.Command {
 		d.sp()
 		c.Charset = strings.ToUpper(d.astring())
 		s.setCharset(c.Charset)
+		if e, ok := d.err.(*SyntaxError); ok {
+			e.Save = c.Return != nil && c.Return.Save
+		}
 		d.sp()
 	}
 	c.Key = s.keys(0)
