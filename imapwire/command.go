@@ -89,6 +89,9 @@ func (d *Decoder) ReadCommand() (tag string, cmd imap.Command, err error) {
 }
 
 func (d *Decoder) readTag() string {
+	if len(d.line) == 0 {
+		d.fail("empty command line")
+	}
 	tag := d.word(classTag, "tag expected")
 	if len(tag) > tagSize {
 		d.refuse(imap.BAD, "", "tag too long")

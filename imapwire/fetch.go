@@ -14,6 +14,9 @@ var (
 	macroFull = append(macroAll[:4:4], imap.FetchItem{Kind: imap.FetchBody})
 )
 
+// usualItems is as many items, or header fields of one item, as clients mostly ask for.
+const usualItems = 6
+
 // fetch reads FETCH (RFC 9051 §6.4.5) with the modifiers of RFC 7162.
 func (d *Decoder) fetch(uid bool) imap.Command {
 	c := &imap.Fetch{UID: uid}
@@ -22,6 +25,7 @@ func (d *Decoder) fetch(uid bool) imap.Command {
 	d.sp()
 	switch {
 	case d.peek() == '(':
+		c.Items = make([]imap.FetchItem, 0, usualItems)
 		d.list(func() { c.Items = append(c.Items, d.fetchItem()) })
 	case d.acceptLabel("ALL"):
 		c.Items = append(c.Items, macroAll...)
@@ -175,6 +179,7 @@ func (d *Decoder) section() imap.Section {
 	}
 	if s.Text == imap.SectionHeaderFields || s.Text == imap.SectionHeaderFieldsNot {
 		d.sp()
+		s.Fields = make([]string, 0, usualItems)
 		d.list(func() { s.Fields = append(s.Fields, d.fieldName()) })
 	}
 	return s
