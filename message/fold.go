@@ -62,8 +62,30 @@ var asciiUpper = func() (t [utf8.RuneSelf]byte) {
 	return t
 }()
 
+// foldTable has the folds of the characters that most alphabets use: Latin, Greek and
+// Cyrillic.
+var foldTable = func() (t [0x500]string) {
+	for r := range t {
+		t[r] = string(appendFold(nil, rune(r)))
+	}
+	return t
+}()
+
 // foldRune appends the fold of r.
 func foldRune(dst []byte, r rune) []byte {
+	if int(r) < len(foldTable) {
+		return append(dst, foldTable[r]...)
+	}
+	return appendFold(dst, r)
+}
+
+func appendFold(dst []byte, r rune) []byte {
+	switch {
+	case 0x4e00 <= r && r <= 0x9fff: // ideographs have neither case nor parts
+		return utf8.AppendRune(dst, r)
+	case 0xac00 <= r && r <= 0xd7a3:
+		return appendJamo(dst, r)
+	}
 	r = unicode.ToTitle(r)
 	var buf [utf8.UTFMax]byte
 	d := norm.NFKD.Properties(buf[:utf8.EncodeRune(buf[:], r)]).Decomposition()
@@ -74,6 +96,19 @@ func foldRune(dst []byte, r rune) []byte {
 		part, n := utf8.DecodeRune(d)
 		dst = utf8.AppendRune(dst, unicode.ToTitle(part))
 		d = d[n:]
+	}
+	return dst
+}
+
+// appendJamo appends the parts of a Hangul syllable. They follow from its number
+// (Unicode §3.12), and so are in no table.
+func appendJamo(dst []byte, r rune) []byte {
+	const vowels, tails = 21, 28
+	i := r - 0xac00
+	dst = utf8.AppendRune(dst, 0x1100+i/(vowels*tails))
+	dst = utf8.AppendRune(dst, 0x1161+i/tails%vowels)
+	if i%tails != 0 {
+		dst = utf8.AppendRune(dst, 0x11a7+i%tails)
 	}
 	return dst
 }

@@ -38,6 +38,14 @@ const maxHTMLWord = 40
 // write appends to dst the text in the next piece.
 func (h *htmlText) write(dst, src []byte) []byte {
 	for i := 0; i < len(src); {
+		if h.state == htmlPlain {
+			n := wordLen(src[i:])
+			dst = append(dst, src[i:i+n]...)
+			h.spaced = h.spaced && n == 0
+			if i += n; i == len(src) {
+				break
+			}
+		}
 		c := src[i]
 		i++
 		switch h.state {
@@ -85,17 +93,25 @@ func (h *htmlText) finish(dst []byte) []byte {
 	return dst
 }
 
+// wordLen returns how many octets at the start of src are no markup and no space.
+func wordLen(src []byte) int {
+	for i, c := range src {
+		if c <= '<' && (c <= ' ' || c == '<' || c == '&') {
+			return i
+		}
+	}
+	return len(src)
+}
+
+// plain takes an octet that wordLen stops at.
 func (h *htmlText) plain(dst []byte, c byte) []byte {
-	switch {
-	case c == '<':
+	switch c {
+	case '<':
 		h.state = htmlOpen
-	case c == '&':
+	case '&':
 		h.state, h.word = htmlRef, append(h.word[:0], c)
-	case isSpace(c) || c == '\f':
-		dst = h.space(dst)
 	default:
-		h.spaced = false
-		dst = append(dst, c)
+		dst = h.space(dst)
 	}
 	return dst
 }

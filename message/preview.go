@@ -2,39 +2,78 @@ package message
 
 import (
 	"bytes"
+	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"tidemark/imap"
 )
 
-// wantsSample says whether the text of the leaf o shall be looked at for the preview:
-// it is the first text that yields one and no attachment.
-func (s *Scanner) wantsSample(o *openPart) bool {
-	if s.preview != "" || s.previewLeft == 0 || o.part.Type != "text" {
-		return false
-	}
-	if o.part.Subtype != "plain" && o.part.Subtype != "html" {
-		return false
-	}
-	disposition := o.structure.Disposition
-	return disposition == nil || !equalName([]byte(*disposition), "attachment")
+// previewer makes the preview (RFC 8970) of the first text that yields one and is no
+// attachment. It looks at little of it first, and at more where that was not
+// enough, so that a long text costs no more than it must.
+type previewer struct {
+	text   string
+	sample []byte // the decoded start of the text in work
+	goal   int    // octets of sample at which to look next
+	left   int    // octets that may still be looked at
 }
 
-// takeSample makes the preview from the sample of o and lets go of the sample.
-func (s *Scanner) takeSample(o *openPart) {
-	o.sampled = false
-	text := decodeText(nil, o.part.Charset, s.sample)
-	s.sample = s.sample[:0]
-	if o.part.Subtype == "html" {
-		var h htmlText
-		s.preview = previewOf(h.finish(h.write(nil, text)))
-		return
+// firstLook is how many octets are looked at first, and then four times as many.
+const firstLook = 4 << 10
+
+// begin says whether the leaf that st describes is a text for a preview. If so its
+// octets are to be added to the sample.
+func (v *previewer) begin(st *imap.BodyStructure) bool {
+	if v.text != "" || v.left == 0 || !strings.EqualFold(st.Type, "text") {
+		return false
 	}
-	s.preview = previewOf(text)
+	if !strings.EqualFold(st.Subtype, "plain") && !strings.EqualFold(st.Subtype, "html") {
+		return false
+	}
+	if st.Disposition != nil && strings.EqualFold(*st.Disposition, "attachment") {
+		return false
+	}
+	v.sample, v.goal = v.sample[:0], min(firstLook, v.left)
+	return true
+}
+
+// grown is called when the sample has grown, and says whether it needs to grow on. The
+// sample is looked at in lengths that do not depend on how it came.
+func (v *previewer) grown(p *Part) (more bool) {
+	for len(v.sample) >= v.goal {
+		text, full := v.look(p, v.sample[:v.goal])
+		if full || v.goal == v.left {
+			v.text = text
+			v.left -= v.goal
+			return false
+		}
+		v.goal = min(4*v.goal, v.left)
+	}
+	return true
+}
+
+// end is called at the end of a text that is shorter than the goal.
+func (v *previewer) end(p *Part) {
+	v.text, _ = v.look(p, v.sample)
+	v.left -= len(v.sample)
+}
+
+// look makes a preview of the start of p's text, and says whether it has the length
+// that a preview can have.
+func (v *previewer) look(p *Part, sample []byte) (text string, full bool) {
+	utf8Text := decodeText(nil, p.Charset, sample)
+	if p.Subtype == "html" {
+		var h htmlText
+		utf8Text = h.finish(h.write(nil, utf8Text))
+	}
+	return previewOf(utf8Text)
 }
 
 // previewOf returns the start of a text as one line: words with single spaces, without
-// quoted lines, the line that introduces them, and the signature.
-func previewOf(text []byte) string {
+// quoted lines, the line that introduces them, and the signature. full says that there
+// could be more.
+func previewOf(text []byte) (preview string, full bool) {
 	var out []byte
 	chars := 0
 	for len(text) > 0 && chars < maxPreview {
@@ -53,7 +92,7 @@ func previewOf(text []byte) string {
 		}
 		out, chars = appendWords(out, chars, line)
 	}
-	return string(out)
+	return string(out), chars >= maxPreview
 }
 
 // introducesQuote says whether line only introduces the quote below it, as

@@ -62,11 +62,9 @@ type Scanner struct {
 	rootHeader []byte // the message's own, when it is complete
 	headerLeft int    // octets of header that may still be held
 
-	root        *openPart
-	text        rootFields
-	preview     string
-	previewLeft int // decoded octets that may still be looked at
-	sample      []byte
+	root    *openPart
+	text    rootFields
+	preview previewer
 }
 
 // scanState says what the line in work belongs to.
@@ -97,13 +95,14 @@ type openPart struct {
 	dec     transferDecoder
 	known   bool // the transfer encoding is
 	decoded int64
-	sampled bool // the text goes into the preview's sample
+	sampled bool // the text also goes to the preview
 }
 
 // NewScanner returns a Scanner that awaits a message's first octet.
 func NewScanner() *Scanner {
-	s := &Scanner{headerLeft: maxHeader, previewLeft: maxPreviewLook}
+	s := &Scanner{headerLeft: maxHeader, preview: previewer{left: maxPreviewLook}}
 	s.stack = make([]*openPart, 0, 8)
+	s.header = make([]byte, 0, 4<<10)
 	s.root = s.push(&Part{}, true)
 	return s
 }
@@ -222,18 +221,14 @@ func (s *Scanner) feed(top *openPart, b []byte) {
 		}
 		return
 	}
-	have := len(s.sample)
 	if top.dec == nil {
-		s.sample = append(s.sample, b[:min(len(b), s.previewLeft)]...)
+		s.preview.sample = append(s.preview.sample, b...)
 	} else {
-		s.sample = top.dec.decode(s.sample, b)
-		top.decoded += int64(len(s.sample) - have)
+		have := len(s.preview.sample)
+		s.preview.sample = top.dec.decode(s.preview.sample, b)
+		top.decoded += int64(len(s.preview.sample) - have)
 	}
-	s.previewLeft -= len(s.sample) - have
-	if s.previewLeft <= 0 {
-		s.previewLeft = 0
-		s.takeSample(top)
-	}
+	top.sampled = s.preview.grown(top.part)
 }
 
 // delimiter looks whether the line that begins with b is a boundary delimiter of
@@ -330,7 +325,7 @@ func (s *Scanner) endHeader() {
 		s.push(p.Message, true)
 	default:
 		o.dec, o.known = newTransferDecoder(p.Encoding)
-		o.sampled = o.known && s.wantsSample(o)
+		o.sampled = o.known && s.preview.begin(o.structure)
 	}
 }
 
@@ -425,7 +420,7 @@ func (s *Scanner) close(o *openPart, end, lines int64) {
 		p.Decoded = o.decoded
 	}
 	if o.sampled {
-		s.takeSample(o)
+		s.preview.end(p)
 	}
 	st := o.structure
 	st.Size = uint32(min(p.Body.Length, 1<<32-1))
@@ -440,9 +435,9 @@ func (s *Scanner) close(o *openPart, end, lines int64) {
 
 func (s *Scanner) finishDecoder(o *openPart) {
 	if o.sampled {
-		have := len(s.sample)
-		s.sample = o.dec.finish(s.sample)
-		o.decoded += int64(len(s.sample) - have)
+		have := len(s.preview.sample)
+		s.preview.sample = o.dec.finish(s.preview.sample)
+		o.decoded += int64(len(s.preview.sample) - have)
 		return
 	}
 	o.decoded += int64(len(o.dec.finish(nil)))
@@ -481,7 +476,7 @@ func (s *Scanner) Finish() *Scanned {
 	}
 	s.closeTo(0)
 	r := &Scanned{
-		Size: s.size, Root: s.root.part, Structure: s.root.structure, Header: s.rootHeader, Preview: s.preview,
+		Size: s.size, Root: s.root.part, Structure: s.root.structure, Header: s.rootHeader, Preview: s.preview.text,
 		HasNUL: s.nul, BareCR: s.cr > s.crlf, BareLF: s.lf > s.crlf,
 	}
 	s.text.fill(r)
