@@ -73,7 +73,8 @@ func decodeShifted(code string) (string, bool) {
 	return text, true
 }
 
-var errName = errors.New("maildir: mailbox name can not be a directory")
+// ErrName is returned for a mailbox name that can not be a directory.
+var ErrName = errors.New("maildir: mailbox name can not be a directory")
 
 // dirName returns the directory of a mailbox.
 func dirName(name string, layout Layout) (string, error) {
@@ -83,7 +84,7 @@ func dirName(name string, layout Layout) (string, error) {
 	parts := strings.Split(name, "/")
 	for i, p := range parts {
 		if p == "" || strings.ContainsRune(p, 0) || !utf8.ValidString(p) {
-			return "", errName
+			return "", ErrName
 		}
 		parts[i] = encodePart(p, layout)
 	}

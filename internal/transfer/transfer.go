@@ -32,9 +32,8 @@ type Message struct {
 	Flags []imap.Flag
 	Date  time.Time // INTERNALDATE; zero where the source has none
 	Size  int64     // octets; an estimate where the source has to read it to know
-	// Open gives the message, with CR LF line ends where the source does not know
-	// better. It may be called more than once, also concurrently with that of others,
-	// until the next message is asked for after the batch was stored.
+	// Open gives the message, with CR LF line ends unless it came with others. It may
+	// be called more than once, until the next mailbox is begun.
 	Open func() (io.ReadCloser, error)
 }
 
@@ -283,12 +282,14 @@ func (c *copier) batch(ctx context.Context, mailbox string, batch []Message) err
 		return c.tolerable(mailbox, err)
 	}
 	var known, fresh []Message
+	seen := make(map[string]bool, len(batch))
 	for i, m := range batch {
-		if isKnown[i] {
+		if isKnown[i] || seen[m.Key] {
 			known = append(known, m)
 		} else {
 			fresh = append(fresh, m)
 		}
+		seen[m.Key] = true
 	}
 	if r, ok := c.dst.(Refresher); ok && len(known) > 0 {
 		if err := c.tolerable(mailbox, r.Refresh(ctx, mailbox, known)); err != nil {
