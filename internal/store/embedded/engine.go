@@ -80,7 +80,7 @@ func (e *Engine) openParts() error {
 	if err != nil {
 		return err
 	}
-	db, err := pebble.Open(e.fs.PathJoin(e.dir, keysDir), e.pebbleOptions())
+	db, err := openPebble(e.fs.PathJoin(e.dir, keysDir), e.pebbleOptions())
 	if err != nil {
 		_ = files.close()
 		return openError(err)
@@ -90,6 +90,16 @@ func (e *Engine) openParts() error {
 	e.space.restore()
 	e.files.startSweep(e)
 	return nil
+}
+
+// openPebble opens Pebble, which panics if a directory cannot be synced.
+func openPebble(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", store.ErrFailed, r)
+		}
+	}()
+	return pebble.Open(dir, opts)
 }
 
 // Close implements store.Engine. The error tells of changes that are safe but
@@ -107,6 +117,7 @@ func (e *Engine) Close() error {
 		// under them, and the process is of no more use anyway.
 		return e.failure()
 	}
+	e.fault.end()
 	if e.failure() == nil {
 		e.flush()
 	}

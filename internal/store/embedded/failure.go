@@ -24,6 +24,7 @@ type fault struct {
 	// was held back goes on, and fails.
 	closing chan struct{}
 	armed   atomic.Bool // until then, errors only go to the caller
+	ending  atomic.Bool // from then on nobody need be told of a failure
 }
 
 func newFault(log *slog.Logger, hook func(error)) *fault {
@@ -32,6 +33,10 @@ func newFault(log *slog.Logger, hook func(error)) *fault {
 
 // arm is called when the store is open.
 func (f *fault) arm() { f.armed.Store(true) }
+
+// end is called when no more calls run. What is written from then on is in the
+// log already, and is not tried twice.
+func (f *fault) end() { f.ending.Store(true) }
 
 // unblock is called when the store is about to be closed.
 func (f *fault) unblock() { close(f.closing) }
@@ -44,6 +49,10 @@ func (f *fault) fail(err error) {
 	f.once.Do(func() {
 		f.err = fmt.Errorf("%w: %v", store.ErrFailed, err)
 		close(f.failed)
+		if f.ending.Load() {
+			f.log.Warn("storage: changes stay in the log until the store is opened again", "error", err)
+			return
+		}
 		f.log.Error("storage has failed; it takes no more changes until it is opened again", "error", err)
 		if f.hook != nil {
 			go f.hook(f.err)

@@ -27,7 +27,8 @@ type guardedFS struct {
 }
 
 const (
-	maxStrikes = 12 // more than 10 s: the storage has failed
+	// maxStrikes in a row, after some 10 s, mean that the storage has failed.
+	maxStrikes = 12
 	strikeTime = 10 * time.Millisecond
 	maxWait    = 2 * time.Second
 )
@@ -40,6 +41,7 @@ type role int
 const (
 	roleMeta  role = iota // manifest, markers, options: Pebble handles errors
 	roleTable             // tables: written anew, elsewhere, after an error
+	roleValue             // values apart from tables: errors are final
 	roleLog               // the write-ahead log and directories: errors are final
 	roleBlob              // our files of blobs: errors are final
 )
@@ -48,8 +50,10 @@ func roleOf(name string) role {
 	switch {
 	case strings.HasSuffix(name, ".log"):
 		return roleLog
-	case strings.HasSuffix(name, ".sst"), strings.HasSuffix(name, ".blob"):
+	case strings.HasSuffix(name, ".sst"):
 		return roleTable
+	case strings.HasSuffix(name, ".blob"):
+		return roleValue
 	case path.Base(path.Dir(name)) == blobsDir:
 		return roleBlob
 	default:
@@ -63,7 +67,7 @@ func (g *guardedFS) before(r role) (goOn bool, err error) {
 	if g.fault.failure() == nil {
 		return true, nil
 	}
-	if r == roleLog {
+	if r == roleLog || r == roleValue {
 		return false, nil
 	}
 	return false, errFrozen
@@ -75,9 +79,14 @@ func (g *guardedFS) after(r role, err error) error {
 		return err
 	}
 	switch r {
-	case roleLog:
+	case roleLog, roleValue:
+		// Pebble 2.1 closes a file of values twice after an error, and panics.
+		// That it believes the file to be whole does no harm: the manifest cannot
+		// be written any more.
 		g.fault.fail(err)
 		return nil
+	case roleTable:
+		g.strike(err)
 	case roleBlob:
 		if !noSpace(err) {
 			g.fault.fail(err)
@@ -98,7 +107,7 @@ func (g *guardedFS) do(r role, change func() error) error {
 // nowhere.
 func (g *guardedFS) open(name string, create func() (vfs.File, error)) (vfs.File, error) {
 	r := roleOf(name)
-	if r == roleTable {
+	if r == roleTable || r == roleValue {
 		g.holdBack()
 	}
 	var f vfs.File
@@ -134,17 +143,20 @@ func (g *guardedFS) holdBack() {
 	}
 }
 
-// tableDone is told how the writing of tables ended.
-func (g *guardedFS) tableDone(err error) {
+// strike counts a table that could not be written.
+func (g *guardedFS) strike(err error) {
 	switch {
-	case err == nil:
-		g.strikes.Store(0)
+	case g.fault.ending.Load():
+		g.fault.fail(err)
 	case noSpace(err):
 		g.strikes.CompareAndSwap(0, 1)
 	case g.strikes.Add(1) > maxStrikes:
 		g.fault.fail(err)
 	}
 }
+
+// flushed is called when a flush has succeeded.
+func (g *guardedFS) flushed() { g.strikes.Store(0) }
 
 // Create implements vfs.FS.
 func (g *guardedFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
@@ -210,6 +222,9 @@ type guardedFile struct {
 func (f *guardedFile) Write(p []byte) (int, error) {
 	n := len(p)
 	err := f.fs.do(f.role, func() (err error) {
+		if f.role == roleValue {
+			return f.writePatiently(p)
+		}
 		n, err = f.File.Write(p)
 		return err
 	})
@@ -217,6 +232,33 @@ func (f *guardedFile) Write(p []byte) (int, error) {
 		n = len(p)
 	}
 	return n, err
+}
+
+// writePatiently writes p when there is room for it. New changes are refused in
+// the meantime, and what is to be written here is still in the log.
+func (f *guardedFile) writePatiently(p []byte) error {
+	for {
+		n, err := f.File.Write(p)
+		if p = p[n:]; !noSpace(err) || !f.fs.awaitRoom() {
+			return err
+		}
+	}
+}
+
+// awaitRoom waits a little and tells whether to try again.
+func (g *guardedFS) awaitRoom() bool {
+	if g.fault.ending.Load() {
+		return false
+	}
+	t := time.NewTimer(askTime)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-g.fault.closing:
+	case <-g.fault.failed:
+	}
+	return false
 }
 
 // WriteAt implements vfs.File.
@@ -258,7 +300,7 @@ func (f *guardedFile) SyncTo(length int64) (full bool, err error) {
 // Close implements vfs.File.
 func (f *guardedFile) Close() error {
 	err := f.File.Close()
-	if f.fs.fault.failure() != nil && f.role == roleLog {
+	if f.fs.fault.failure() != nil && f.role != roleTable && f.role != roleMeta {
 		return nil
 	}
 	return f.fs.after(f.role, err)

@@ -49,7 +49,8 @@ func newSpace(opts Options, dir string) *space {
 		ballast: opts.Ballast,
 		start:   time.Now(),
 	}
-	s.asked.Store(-int64(askTime))
+	s.free.Store(unlimited)
+	s.asked.Store(-int64(askTime)) // ask at once
 	return s
 }
 

@@ -70,7 +70,11 @@ func (e *Engine) events() *pebble.EventListener {
 		},
 		DiskSlow:        func(info pebble.DiskSlowInfo) { e.log.Warn("storage: " + info.String()) },
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) { e.log.Warn("storage: writes wait: " + info.Reason) },
-		FlushEnd:        func(info pebble.FlushInfo) { e.fs.tableDone(info.Err) },
+		FlushEnd: func(info pebble.FlushInfo) {
+			if info.Err == nil {
+				e.fs.flushed()
+			}
+		},
 		CompactionEnd: func(info pebble.CompactionInfo) {
 			if info.Err != nil {
 				e.log.Warn("storage: compaction failed", "error", info.Err)

@@ -1,0 +1,106 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"tidemark/internal/store"
+	"tidemark/internal/store/storetest"
+)
+
+// injector fails changes of the disk from the n-th on, once or for ever.
+type injector struct {
+	n    int64
+	ever bool
+	err  error
+	ops  atomic.Int64
+}
+
+func (i *injector) String() string { return "injector" }
+
+// MaybeError implements errorfs.Injector.
+func (i *injector) MaybeError(op errorfs.Op) error {
+	if op.Kind.ReadOrWrite() != errorfs.OpIsWrite || op.Kind == errorfs.OpFileClose {
+		return nil
+	}
+	if n := i.ops.Add(1); n == i.n || i.ever && n > i.n {
+		return i.err
+	}
+	return nil
+}
+
+// reached tells whether the fault has happened.
+func (i *injector) reached() bool { return i.ops.Load() >= i.n }
+
+// If this fails, a disk that breaks makes the server acknowledge what it does not
+// keep, end without a word, or hang.
+func TestFault(t *testing.T) {
+	step := max(1, 2 / *effort)
+	for _, ever := range []bool{false, true} {
+		t.Run(fmt.Sprintf("ever %v", ever), func(t *testing.T) {
+			reached := true
+			for n := 1; reached; n += step {
+				reached = testFault(t, &injector{n: int64(n), ever: ever, err: syscall.EIO})
+			}
+		})
+	}
+}
+
+// testFault works on a disk with a fault and tells whether it got there.
+func testFault(t *testing.T, inj *injector) bool {
+	disk, ledger := vfs.NewCrashableMem(), storetest.NewLedger(uint64(inj.n))
+	failed := make(chan error, 1)
+	opts := smallOptions(errorfs.Wrap(disk, inj))
+	opts.MemTableSize = 64 << 10
+	opts.Failed = func(err error) { failed <- err }
+	if e, err := Open("a/store", opts); err == nil {
+		workWithFault(t, e, ledger, inj, failed)
+		if err := e.Close(); err != nil && !errors.Is(err, store.ErrFailed) {
+			t.Errorf("fault at change %d: close: %v", inj.n, err)
+		}
+	} else if !inj.reached() {
+		t.Errorf("open: %v", err)
+	}
+	checkAfterFault(t, inj, ledger, disk.CrashClone(vfs.CrashCloneCfg{}))
+	return inj.reached()
+}
+
+func workWithFault(t *testing.T, e *Engine, ledger *storetest.Ledger, inj *injector, failed chan error) {
+	err := ledger.Work(t.Context(), e, 8)
+	if err == nil {
+		return
+	}
+	if !errors.Is(err, store.ErrFailed) {
+		t.Errorf("fault at change %d: %v", inj.n, err)
+	}
+	if err := <-failed; !errors.Is(err, store.ErrFailed) {
+		t.Errorf("fault at change %d: the hook was given %v", inj.n, err)
+	}
+	told := ledger.Told()
+	err = ledger.Work(context.Background(), e, 2)
+	if !errors.Is(err, store.ErrFailed) || ledger.Told() != told {
+		t.Errorf("fault at change %d: work went on: %v", inj.n, err)
+	}
+}
+
+// checkAfterFault opens the store on a disk that is whole again.
+func checkAfterFault(t *testing.T, inj *injector, ledger *storetest.Ledger, disk *vfs.MemFS) {
+	e, err := Open("a/store", smallOptions(disk))
+	if err != nil {
+		t.Errorf("fault at change %d: open again: %v", inj.n, err)
+		return
+	}
+	if err := ledger.Check(t.Context(), e); err != nil {
+		t.Errorf("fault at change %d: %v", inj.n, err)
+	}
+	if err := e.Close(); err != nil {
+		t.Errorf("fault at change %d: close again: %v", inj.n, err)
+	}
+}
