@@ -29,10 +29,10 @@ func (d *Decoder) appendCommand() imap.Command {
 	return c
 }
 
-// NextAppend reads what precedes the next message of an APPEND. Nothing is asked of
-// the client yet: AcceptLiteral or DiscardAppend must follow. more is false when the
-// command is over. What the caller left unread of the message before is
-// thrown away. A *SyntaxError ends the APPEND.
+// NextAppend reads what precedes the next message of an APPEND. Nothing is asked of the
+// client yet: AcceptLiteral or DiscardAppend must follow. more is false when the
+// command is over. What the caller left unread of the message before is thrown away. A
+// *SyntaxError ends the APPEND.
 func (d *Decoder) NextAppend() (item imap.AppendItem, more bool, err error) {
 	if !d.app.active || d.app.offered {
 		return item, false, errAppendOrder
@@ -52,8 +52,7 @@ func (d *Decoder) NextAppend() (item imap.AppendItem, more bool, err error) {
 	return item, true, nil
 }
 
-// finishMessage skips what is left of an accepted literal and reads the line
-// behind it.
+// finishMessage skips what is left of an accepted literal and reads the line behind it.
 func (d *Decoder) finishMessage() {
 	if !d.app.body {
 		return
@@ -96,10 +95,10 @@ func (d *Decoder) appendItem() imap.AppendItem {
 	return item
 }
 
-// AcceptLiteral takes the message that NextAppend announced: it asks the client for
-// it where that is needed and returns a reader of exactly AppendItem.Size octets. The
-// reader is valid until the next call of NextAppend or DiscardAppend. A stream that ends
-// too early is io.ErrUnexpectedEOF.
+// AcceptLiteral takes the message that NextAppend announced: it asks the client for it
+// where that is needed and returns a reader of exactly AppendItem.Size octets. The
+// reader is valid until the next call of NextAppend or DiscardAppend. A stream that
+// ends too early is io.ErrUnexpectedEOF.
 func (d *Decoder) AcceptLiteral() (io.Reader, error) {
 	if !d.app.offered {
 		return nil, errAppendOrder
@@ -116,8 +115,8 @@ func (d *Decoder) AcceptLiteral() (io.Reader, error) {
 }
 
 // DiscardAppend ends an APPEND that is refused, at any moment after ReadCommand
-// returned it: it throws away the literal being read or announced and the rest of
-// the command. It returns a Fatal *SyntaxError where that would be more than
+// returned it: it throws away the literal being read or announced and the rest of the
+// command. It returns a Fatal *SyntaxError where that would be more than
 // Limits.Discard. The caller answers the command.
 func (d *Decoder) DiscardAppend() error {
 	if !d.app.active {

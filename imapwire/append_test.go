@@ -16,8 +16,8 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// If this failed, messages would be stored that are not what was sent, or with the wrong
-// flags and dates.
+// If this failed, messages would be stored that are not what was sent, or with the
+// wrong flags and dates.
 func TestAppend(t *testing.T) {
 	first, second := strings.Repeat("Subject: x\r\n", 1000), "\r\n\x00\xff"
 	input := "A1 APPEND saved-messages (\\Seen $a) \" 7-Feb-1994 22:43:04 -0800\" {" + itoa(len(first)) + "}\r\n" + first +
@@ -71,7 +71,8 @@ func checkMessage(t *testing.T, d *imapwire.Decoder, want string) {
 	}
 }
 
-// If this failed, a refused or broken APPEND would leave its message to be read as commands.
+// If this failed, a refused or broken APPEND would leave its message to be read as
+// commands.
 func TestAppendRefused(t *testing.T) {
 	const lines = "B LOGOUT\r\n"
 	for _, test := range []struct {

@@ -35,8 +35,8 @@ func (d *Decoder) authenticate() imap.Command {
 	return c
 }
 
-// ReadSASLLine reads one line of an AUTHENTICATE exchange and returns it decoded.
-// An error of KindCancelled says that the client gave up with "*".
+// ReadSASLLine reads one line of an AUTHENTICATE exchange and returns it decoded. An
+// error of KindCancelled says that the client gave up with "*".
 func (d *Decoder) ReadSASLLine() ([]byte, error) {
 	if err := d.begin(d.limits.SASL); err != nil {
 		return nil, err

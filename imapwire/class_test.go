@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// If this failed, a character would be taken where the grammar forbids it, or refused where
-// it allows it. The sets are written out here from RFC 9051 §9 and not computed.
+// If this failed, a character would be taken where the grammar forbids it, or refused
+// where it allows it. The sets are written out here from RFC 9051 §9 and not computed.
 func TestClasses(t *testing.T) {
 	const alnum = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	const atom = alnum + "!#$&'+,-./:;<=>?@[^_`|}~"

@@ -63,8 +63,8 @@ func simple(c imap.Simple) parser {
 // ReadCommand reads one command. With a *SyntaxError the tag is that of the error.
 //
 // For APPEND the command is not over when ReadCommand returns: NextAppend or
-// DiscardAppend must follow. For AUTHENTICATE and IDLE the client's further lines
-// are read by ReadSASLLine and ReadDone.
+// DiscardAppend must follow. For AUTHENTICATE and IDLE the client's further lines are
+// read by ReadSASLLine and ReadDone.
 func (d *Decoder) ReadCommand() (tag string, cmd imap.Command, err error) {
 	if err := d.DiscardAppend(); err != nil {
 		return d.tag, nil, err

@@ -37,7 +37,8 @@ type commandTest struct {
 	want imap.Command
 }
 
-// checkCommands reads each line and wants the command, and the Decoder in step behind it.
+// checkCommands reads each line and wants the command, and the Decoder in step behind
+// it.
 func checkCommands(t *testing.T, tests []commandTest, options ...func(*imapwire.Decoder)) {
 	t.Helper()
 	for _, test := range tests {
@@ -261,6 +262,9 @@ func TestStore(t *testing.T) {
 		}},
 		{`STORE 1 FLAGS ()`, &imap.Store{Set: set(1, 1)}},
 		{`STORE 1 FLAGS (\Recent \sEEN)`, &imap.Store{Set: set(1, 1), Flags: seen}},
+		{`STORE 1 FLAGS (\Answered \Flagged \Deleted \Seen \Draft \Odd)`, &imap.Store{
+			Set: set(1, 1), Flags: append(imap.SystemFlags[:5:5], `\Odd`),
+		}},
 		{`STORE 42 FLAGS f1 f2`, &imap.Store{Set: set(42, 42), Flags: []imap.Flag{"f1", "f2"}}},
 	})
 	checkBad(t, []string{

@@ -134,8 +134,8 @@ func lower(c byte) byte {
 	return c
 }
 
-// AppendDateTime appends a date-time: the given second since 1970 in a zone that is
-// so many minutes east of UTC. Years outside of 0 to 9999, which have no form on the wire,
+// AppendDateTime appends a date-time: the given second since 1970 in a zone that is so
+// many minutes east of UTC. Years outside of 0 to 9999, which have no form on the wire,
 // are brought to the nearest that has one.
 func AppendDateTime(b []byte, unix int64, zone int16) []byte {
 	const first, last = -62167219200, 253402300799 // 0000-01-01 and 9999-12-31T23:59:59

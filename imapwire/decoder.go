@@ -16,11 +16,11 @@ type Charsets func(name string) (decode func([]byte) (string, error), ok bool)
 // Decoder reads the commands of one client. It is not for concurrent use.
 //
 // Errors are of two sorts. A *SyntaxError is the client's mistake, after which the next
-// command can be read unless it is Fatal. Every other error comes from the source or the
-// continuation function. One that comes while waiting for a command, such as a deadline,
-// loses nothing: the call can be made again. After any other, and after a Fatal one, the
-// stream is broken and every later call returns that error. io.EOF says that the stream
-// ended between two commands.
+// command can be read unless it is Fatal. Every other error comes from the source or
+// the continuation function. One that comes while waiting for a command, such as a
+// deadline, loses nothing: the call can be made again. After any other, and after a
+// Fatal one, the stream is broken and every later call returns that error. io.EOF says
+// that the stream ended between two commands.
 //
 // While waiting for a command the Decoder holds no buffer.
 type Decoder struct {
@@ -33,8 +33,8 @@ type Decoder struct {
 	// changed between commands.
 	UTF8 bool
 
-	// Charsets, where not nil, is asked for the charsets of SEARCH other than
-	// US-ASCII and UTF-8. It may be changed between commands.
+	// Charsets, where not nil, is asked for the charsets of SEARCH other than US-ASCII
+	// and UTF-8. It may be changed between commands.
 	Charsets Charsets
 
 	// Of the command being read.
@@ -62,8 +62,8 @@ func NewDecoder(src io.Reader, limits Limits, cont func() error) *Decoder {
 // SetLimits changes the limits from the next command on.
 func (d *Decoder) SetLimits(limits Limits) { d.limits = limits }
 
-// SetSource has the Decoder read from src from now on, as after STARTTLS. What was
-// read from the old source and not used is dropped; see Buffered.
+// SetSource has the Decoder read from src from now on, as after STARTTLS. What was read
+// from the old source and not used is dropped; see Buffered.
 func (d *Decoder) SetSource(src io.Reader) {
 	d.r, d.w = 0, 0
 	d.Release()
@@ -111,8 +111,8 @@ func (d *Decoder) nextLine(limit int) {
 	}
 }
 
-// refuseLongLine drops a line that is beyond the limit. Its tag is read first, so
-// that the answer can be a tagged one.
+// refuseLongLine drops a line that is beyond the limit. Its tag is read first, so that
+// the answer can be a tagged one.
 func (d *Decoder) refuseLongLine() {
 	if d.tag == "" && d.base == 0 {
 		d.line = d.buf[d.r:d.w]
@@ -143,9 +143,9 @@ func (d *Decoder) finish() error {
 	return se
 }
 
-// discard throws away the literal that the current line announces and the lines
-// and literals behind it. A synchronising literal has not been asked for, so the
-// client will not send it, and the command ends there.
+// discard throws away the literal that the current line announces and the lines and
+// literals behind it. A synchronising literal has not been asked for, so the client
+// will not send it, and the command ends there.
 func (d *Decoder) discard() error {
 	if d.broken != nil {
 		return d.broken
@@ -225,8 +225,8 @@ func (d *Decoder) sp() bool { return d.expect(' ', "space expected") }
 func (d *Decoder) open() bool  { return d.expect('(', "opening parenthesis expected") }
 func (d *Decoder) close() bool { return d.expect(')', "closing parenthesis expected") }
 
-// end wants the command to be over. Spaces before CRLF do no harm and some clients
-// send them.
+// end wants the command to be over. Spaces before CRLF do no harm and some clients send
+// them.
 func (d *Decoder) end() {
 	for d.accept(' ') {
 	}
@@ -266,8 +266,8 @@ func (d *Decoder) word(class uint8, text string) []byte {
 // atom reads an atom.
 func (d *Decoder) atom() string { return string(d.word(classAtom, "atom expected")) }
 
-// label reads a name of the grammar and returns it in capitals. The result is
-// valid until the next call.
+// label reads a name of the grammar and returns it in capitals. The result is valid
+// until the next call.
 func (d *Decoder) label(class uint8, buf *[labelSize]byte) []byte {
 	w := d.run(class)
 	if len(w) > len(buf) {
@@ -316,8 +316,8 @@ func (d *Decoder) number(max uint64) uint64 {
 // number64 reads a number of at most 63 bits.
 func (d *Decoder) number64() uint64 { return d.number(math.MaxInt64) }
 
-// nzNumber reads a number of at most 32 bits that is not zero. As nz-number says,
-// it has no leading zero.
+// nzNumber reads a number of at most 32 bits that is not zero. As nz-number says, it
+// has no leading zero.
 func (d *Decoder) nzNumber() uint32 {
 	if d.peek() == '0' {
 		d.fail("number other than zero expected")
@@ -385,8 +385,7 @@ func (d *Decoder) quoted() []byte {
 	return out
 }
 
-// literal reads the literal that the current line announces, and the line behind
-// it.
+// literal reads the literal that the current line announces, and the line behind it.
 func (d *Decoder) literal() []byte {
 	a := d.lit
 	if !a.present || a.start != d.pos {

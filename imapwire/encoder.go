@@ -19,8 +19,8 @@ func appendUint[N ~uint32 | ~uint64](b []byte, n N) []byte {
 	return strconv.AppendUint(b, uint64(n), 10)
 }
 
-// AppendString appends s as a string: quoted if it is printable ASCII and not long, else
-// as a literal. NUL, which neither form may hold, becomes "?".
+// AppendString appends s as a string: quoted if it is printable ASCII and not long,
+// else as a literal. NUL, which neither form may hold, becomes "?".
 func AppendString(b []byte, s string) []byte {
 	if len(s) <= quotedSize && directLen(s) == len(s) {
 		return appendQuoted(b, s)
@@ -48,8 +48,8 @@ func AppendAString(b []byte, s string) []byte {
 	return AppendString(b, s)
 }
 
-// AppendMailbox appends a mailbox name, given in UTF-8: as it is if utf8 says that the client
-// has enabled IMAP4rev2 or UTF8=ACCEPT, else in modified UTF-7 (RFC 9051 §5.1).
+// AppendMailbox appends a mailbox name, given in UTF-8: as it is if utf8 says that the
+// client has enabled IMAP4rev2 or UTF8=ACCEPT, else in modified UTF-7 (RFC 9051 §5.1).
 func AppendMailbox(b []byte, name string, utf8 bool) []byte {
 	if directLen(name) == len(name) && (utf8 || strings.IndexByte(name, '&') < 0) {
 		return AppendString(b, name)
@@ -108,7 +108,8 @@ func appendWords[S ~string](b []byte, words []S) []byte {
 	return b
 }
 
-// AppendFlags appends the FLAGS response: the flags that a mailbox has (RFC 9051 §7.3.5).
+// AppendFlags appends the FLAGS response: the flags that a mailbox has (RFC 9051
+// §7.3.5).
 func AppendFlags(b []byte, flags []imap.Flag) []byte {
 	b = appendWords(append(b, "* FLAGS ("...), flags)
 	return append(b, ")\r\n"...)
@@ -130,11 +131,12 @@ func appendCount(b []byte, n uint32, name string) []byte {
 }
 
 // vanishedRanges is how many ranges one VANISHED response has at most, so that its line
-// stays below the 8,000 octets that clients can be relied on to read (RFC 2683 §3.2.1.5).
+// stays below the 8,000 octets that clients can be relied on to read (RFC 2683
+// §3.2.1.5).
 const vanishedRanges = 350
 
-// AppendVanished appends VANISHED responses (RFC 7162 §3.2.10), several where the
-// set is long and none where it is empty. earlier adds (EARLIER).
+// AppendVanished appends VANISHED responses (RFC 7162 §3.2.10), several where the set
+// is long and none where it is empty. earlier adds (EARLIER).
 func AppendVanished(b []byte, uids imap.NumSet, earlier bool) []byte {
 	for len(uids) > 0 {
 		n := min(len(uids), vanishedRanges)

@@ -81,8 +81,8 @@ func TestStatusResponses(t *testing.T) {
 	})
 }
 
-// If this failed, clients would show other mailboxes or numbers than there are. The lines
-// are the RFCs' but for quotes.
+// If this failed, clients would show other mailboxes or numbers than there are. The
+// lines are the RFCs' but for quotes.
 func TestMailboxResponses(t *testing.T) {
 	list := func(l imapwire.ListData) []byte { return imapwire.AppendList(nil, &l, false) }
 	checkEncoded(t, []encoderTest{
@@ -155,7 +155,8 @@ func TestSearchResponses(t *testing.T) {
 	})
 }
 
-// If this failed, clients would get FETCH data that they can not read or did not ask for.
+// If this failed, clients would get FETCH data that they can not read or did not ask
+// for.
 func TestFetchResponse(t *testing.T) {
 	flags := imap.NewFlagSet([]imap.Flag{imap.FlagSeen, "$Forwarded"})
 	label := func(kind imap.FetchKind, s imap.Section, p *imap.Partial) []byte {
@@ -195,7 +196,8 @@ func TestFetchResponse(t *testing.T) {
 	})
 }
 
-// If this failed, clients would sort mail by a wrong date. The standard library is the judge.
+// If this failed, clients would sort mail by a wrong date. The standard library is the
+// judge.
 func TestAppendDateTime(t *testing.T) {
 	const layout = `"_2-Jan-2006 15:04:05 -0700"`
 	check := func(unix int64, zone int16) {

@@ -19,9 +19,9 @@ const (
 	KindCancelled                  // the client ended AUTHENTICATE with "*"
 )
 
-// SyntaxError is a client's mistake. The command has been thrown away and the
-// Decoder is in step, unless Fatal is set. Its texts are fixed and never hold what
-// the client sent.
+// SyntaxError is a client's mistake. The command has been thrown away and the Decoder
+// is in step, unless Fatal is set. Its texts are fixed and never hold what the client
+// sent.
 type SyntaxError struct {
 	Tag    string // empty where none could be read: the answer is untagged
 	Kind   ErrorKind

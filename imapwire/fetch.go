@@ -236,8 +236,9 @@ func (d *Decoder) partial() *imap.Partial {
 }
 
 // A FETCH response is put together from AppendFetchStart, items with a space between
-// each two, and AppendFetchEnd. An item with contents ends in AppendLiteral,
-// or in AppendLiteralHeader or AppendLiteral8Header and that many octets.
+// each two, and AppendFetchEnd. An item with contents is AppendFetchLabel, a space and
+// a string: NIL, AppendString, or AppendLiteralHeader or AppendLiteral8Header and that
+// many octets.
 
 // AppendFetchStart appends the beginning of a FETCH response.
 func AppendFetchStart(b []byte, seq imap.SeqNum) []byte {
@@ -305,9 +306,9 @@ func AppendFetchPreview(b []byte, text *string) []byte {
 	return AppendNString(append(b, "PREVIEW "...), text)
 }
 
-// AppendFetchLabel appends the name of an item with contents as it stands in the response:
-// BODY[…], BINARY[…], BINARY.SIZE[…], RFC822, RFC822.HEADER or RFC822.TEXT. .PEEK is
-// left out and of a partial only the offset is sent (RFC 9051 §7.5.2).
+// AppendFetchLabel appends the name of an item with contents as it stands in the
+// response: BODY[…], BINARY[…], BINARY.SIZE[…], RFC822, RFC822.HEADER or RFC822.TEXT.
+// .PEEK is left out and of a partial only the offset is sent (RFC 9051 §7.5.2).
 func AppendFetchLabel(b []byte, item *imap.FetchItem) []byte {
 	switch item.Kind {
 	case imap.FetchRFC822:

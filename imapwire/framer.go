@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// inlineSize lets a short command such as NOOP or DONE be read without
-	// borrowing a buffer, and a connection wait for one without holding any.
+	// inlineSize lets a short command such as NOOP or DONE be read without borrowing a
+	// buffer, and a connection wait for one without holding any.
 	inlineSize = 64
 	// borrowedSize holds nearly every command that clients send.
 	borrowedSize = 4 << 10
@@ -50,12 +50,12 @@ func (f *framer) release() {
 	f.buf, f.r, f.w = f.inline[:], 0, 0
 }
 
-// readLine returns the next line without its end. The slice is valid until the
-// next call of any method. A line longer than max octets is left unread and
-// errLineTooLong is returned.
+// readLine returns the next line without its end. The slice is valid until the next
+// call of any method. A line longer than max octets is left unread and errLineTooLong
+// is returned.
 //
-// CRLF ends a line. A bare LF does, too: no production of RFC 9051 §9 allows it
-// inside a line, and hand-written clients send it.
+// CRLF ends a line. A bare LF does, too: no production of RFC 9051 §9 allows it inside
+// a line, and hand-written clients send it.
 func (f *framer) readLine(max int) ([]byte, error) {
 	scanned := 0
 	for {
@@ -80,8 +80,8 @@ func (f *framer) readLine(max int) ([]byte, error) {
 	}
 }
 
-// skipLine throws away octets up to and with the next LF and takes them off
-// *budget. It returns the last octets of the line, enough to see an announcement.
+// skipLine throws away octets up to and with the next LF and takes them off *budget. It
+// returns the last octets of the line, enough to see an announcement.
 func (f *framer) skipLine(budget *int64) ([]byte, error) {
 	var tail []byte
 	for {
@@ -137,8 +137,8 @@ func (f *framer) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// readSource reads at least one octet into p, which must not be empty. An error that comes
-// with octets is left for the next time.
+// readSource reads at least one octet into p, which must not be empty. An error that
+// comes with octets is left for the next time.
 func (f *framer) readSource(p []byte) (int, error) {
 	for range emptyReads {
 		n, err := f.src.Read(p)
@@ -152,8 +152,8 @@ func (f *framer) readSource(p []byte) (int, error) {
 	return 0, io.ErrNoProgress
 }
 
-// readFull returns the next n octets in a slice of their own. It allocates by
-// what has arrived and not by n.
+// readFull returns the next n octets in a slice of their own. It allocates by what has
+// arrived and not by n.
 func (f *framer) readFull(n int) ([]byte, error) {
 	out := make([]byte, 0, min(n, borrowedSize))
 	for len(out) < n {
@@ -189,8 +189,8 @@ func (f *framer) fill() error {
 	return err
 }
 
-// makeRoom makes sure that buf has room behind w. A command that is short never leaves the
-// inline buffer, and nearly all others fit a borrowed one.
+// makeRoom makes sure that buf has room behind w. A command that is short never leaves
+// the inline buffer, and nearly all others fit a borrowed one.
 func (f *framer) makeRoom() {
 	switch {
 	case f.r == f.w:
@@ -219,8 +219,8 @@ func trimCR(line []byte) []byte {
 	return line
 }
 
-// announcement is the announcement of a literal at the end of a line
-// (RFC 9051 §9, literal and literal8; RFC 7888 §8).
+// announcement is the announcement of a literal at the end of a line (RFC 9051 §9,
+// literal and literal8; RFC 7888 §8).
 type announcement struct {
 	present bool
 	start   int   // where in the line it begins
@@ -229,8 +229,8 @@ type announcement struct {
 	binary  bool  // literal8
 }
 
-// findAnnouncement looks for an announcement at the end of line. It must be looked
-// for even where the line makes no sense otherwise (RFC 7888 §3).
+// findAnnouncement looks for an announcement at the end of line. It must be looked for
+// even where the line makes no sense otherwise (RFC 7888 §3).
 func findAnnouncement(line []byte) announcement {
 	i := len(line) - 1
 	if i < 0 || line[i] != '}' {
@@ -266,8 +266,8 @@ func literalSize(digits []byte) int64 {
 	return int64(n)
 }
 
-// parseNumber returns the value of digits, which must be at least one and no more
-// than max.
+// parseNumber returns the value of digits, which must be at least one and no more than
+// max.
 func parseNumber(digits []byte, max uint64) (uint64, bool) {
 	var n uint64
 	for _, c := range digits {

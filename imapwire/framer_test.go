@@ -100,7 +100,8 @@ func TestDeadlineLosesNothing(t *testing.T) {
 	wantInStep(t, "deadline", d)
 }
 
-// If this failed, a stream that broke off inside a command would be read on from somewhere.
+// If this failed, a stream that broke off inside a command would be read on from
+// somewhere.
 func TestBrokenStream(t *testing.T) {
 	for _, input := range []string{"A1 LOGIN {5+}\r\nab", "A1 LOGIN {2+}\r\nab", "A1 LOGIN {2+}\r\nab c", "A1 FOO {5+}\r\nab", "A1 NOOP"} {
 		d := newDecoder(input)
@@ -124,8 +125,8 @@ func TestBrokenStream(t *testing.T) {
 	}
 }
 
-// If this failed, idle connections would cost a buffer each, or STARTTLS would take what
-// was sent before the handshake (RFC 9051 §6.2.1).
+// If this failed, idle connections would cost a buffer each, or STARTTLS would take
+// what was sent before the handshake (RFC 9051 §6.2.1).
 func TestBuffered(t *testing.T) {
 	d := newDecoder("A1 STARTTLS\r\nA2 NOOP\r\n")
 	if _, _, err := d.ReadCommand(); err != nil {
@@ -144,8 +145,8 @@ func TestBuffered(t *testing.T) {
 	d.Release()
 }
 
-// If this failed, one command could cost more memory or time than it may, or the limits would
-// refuse what they allow.
+// If this failed, one command could cost more memory or time than it may, or the limits
+// would refuse what they allow.
 func TestLimits(t *testing.T) {
 	l := imapwire.LimitsAfterLogin()
 	many := func(n int, last string) string {
@@ -194,8 +195,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// If this failed, a stranger could keep the server reading, or a literal announced as huge
-// would be read as commands.
+// If this failed, a stranger could keep the server reading, or a literal announced as
+// huge would be read as commands.
 func TestTooMuchToDiscardIsFatal(t *testing.T) {
 	for _, input := range []string{
 		"A1 LOGIN {65537+}\r\n", "A1 LOGIN {99999999999999999999999+}\r\n", "A1 NOOP {9223372036854775807+}\r\n",
@@ -212,8 +213,23 @@ func TestTooMuchToDiscardIsFatal(t *testing.T) {
 	}
 }
 
-// If this failed, a browser led to the port could get an answer in which it is told what
-// it sent (ALPACA), or an ordinary mistake would end the session.
+// If this failed, the limits for strangers would stay after login.
+func TestSetLimits(t *testing.T) {
+	line := "A1 LOGIN " + strings.Repeat("x", 9000) + " y\r\n"
+	d := imapwire.NewDecoder(strings.NewReader(line+line+"z NOOP\r\n"), imapwire.LimitsBeforeLogin(), nil)
+	_, _, err := d.ReadCommand()
+	if se, ok := err.(*imapwire.SyntaxError); !ok || se.Error() != "BAD line too long (at octet 0)" {
+		t.Errorf("before: %v", err)
+	}
+	d.SetLimits(imapwire.LimitsAfterLogin())
+	if _, _, err := d.ReadCommand(); err != nil {
+		t.Errorf("after: %v", err)
+	}
+	wantInStep(t, "limits", d)
+}
+
+// If this failed, a browser led to the port could get an answer in which it is told
+// what it sent (ALPACA), or an ordinary mistake would end the session.
 func TestHTTPIsRecognised(t *testing.T) {
 	for line, want := range map[string]imapwire.ErrorKind{
 		"GET / HTTP/1.1":         imapwire.KindHTTP,
@@ -228,7 +244,8 @@ func TestHTTPIsRecognised(t *testing.T) {
 	}
 }
 
-// If this failed, logins would break off or go on with something that the client did not send.
+// If this failed, logins would break off or go on with something that the client did
+// not send.
 func TestReadSASLLine(t *testing.T) {
 	d := newDecoder("A1 AUTHENTICATE X\r\n" +
 		"dGVzdAB0ZXN0AHRlc3Q=\r\n\r\n*\r\ndGV=\r\nab cd\r\n" + strings.Repeat("A", 64<<10) + "\r\n" + strings.Repeat("A", 64<<10+4) + "\r\nz NOOP\r\n")

@@ -62,8 +62,9 @@ func readMessages(d *imapwire.Decoder) error {
 	}
 }
 
-// FuzzResync makes a command of a line, a literal that may look like a command, and the rest of the line.
-// However wrong it is, the next command must be read as the next command.
+// FuzzResync makes a command of a line, a literal that may look like a command, and the
+// rest of the line. However wrong it is, the next command must be read as the next
+// command.
 func FuzzResync(f *testing.F) {
 	for _, s := range commandSeeds {
 		f.Add(s, "\r\nB LOGOUT\r\n", " x")

@@ -2,8 +2,8 @@ package imapwire
 
 // Limits bounds what one command may cost. All sizes are octets on the wire.
 type Limits struct {
-	// Line is the longest command, not counting its literals. In APPEND it
-	// is counted anew for each message.
+	// Line is the longest command, not counting its literals. In APPEND it is counted
+	// anew for each message.
 	Line int
 	// SASL is the longest line of an AUTHENTICATE exchange.
 	SASL int
@@ -13,8 +13,8 @@ type Limits struct {
 	Literals int
 	// LiteralTotal is the sum of the sizes of those literals.
 	LiteralTotal int64
-	// Discard is how much of one refused command is read and thrown away to come
-	// back into step. Beyond it the connection has to be closed.
+	// Discard is how much of one refused command is read and thrown away to come back
+	// into step. Beyond it the connection has to be closed.
 	Discard int64
 	// SearchDepth is how deep parentheses, NOT and OR may nest in SEARCH, the only
 	// command whose grammar recurses.
@@ -38,10 +38,9 @@ func LimitsBeforeLogin() Limits {
 	}
 }
 
-// LimitsAfterLogin are the limits for a client that has logged in. Discard is
-// above the usual message size: an APPEND with a non-synchronising literal to a
-// mailbox that does not exist is common and should end in NO [TRYCREATE], not in a
-// closed connection.
+// LimitsAfterLogin are the limits for a client that has logged in. Discard is above the
+// usual message size: an APPEND with a non-synchronising literal to a mailbox that does
+// not exist is common and should end in NO [TRYCREATE], not in a closed connection.
 func LimitsAfterLogin() Limits {
 	return Limits{
 		Line:         64 << 10,

@@ -83,11 +83,11 @@ type ListData struct {
 	// NoDelimiter has NIL sent for the hierarchy delimiter.
 	NoDelimiter bool
 	Name        string // UTF-8
-	// OldName, if not empty, is the name by which the client called the mailbox
-	// (RFC 9051 §6.3.9.7).
+	// OldName, if not empty, is the name by which the client called the mailbox (RFC
+	// 9051 §6.3.9.7).
 	OldName string
-	// ChildSubscribed says that a mailbox below this one matches SUBSCRIBED
-	// (RFC 5258 §4, CHILDINFO).
+	// ChildSubscribed says that a mailbox below this one matches SUBSCRIBED (RFC 5258
+	// §4, CHILDINFO).
 	ChildSubscribed bool
 }
 
@@ -130,7 +130,7 @@ func appendListed(b []byte, l *ListData, utf8 bool) []byte {
 }
 
 // AppendNamespace appends the NAMESPACE response of a server that has personal
-// namespaces with the given prefixes and no others (RFC 9051 §7.3.4).
+// namespaces with the given prefixes and no others (RFC 9051 §7.3.2).
 func AppendNamespace(b []byte, utf8 bool, personal ...string) []byte {
 	b = append(b, "* NAMESPACE ("...)
 	for _, prefix := range personal {

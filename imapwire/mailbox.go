@@ -164,9 +164,9 @@ func encodeRun(b []byte, run string) []byte {
 }
 
 // CheckMailboxName says what is wrong with name, in UTF-8, as the name of a mailbox to
-// be made. Its errors are *imap.Error with CANNOT. It wants no control characters and line or paragraph
-// separators (RFC 6855 §3), no empty, "." or ".." level, and lengths within the
-// limits above. A trailing delimiter has to be taken off before.
+// be made. Its errors are *imap.Error with CANNOT. It wants no control characters and
+// line or paragraph separators (RFC 6855 §3), no empty, "." or ".." level, and lengths
+// within the limits above. A trailing delimiter has to be taken off before.
 func CheckMailboxName(name string) error {
 	switch {
 	case name == "":
@@ -199,8 +199,8 @@ func forbiddenInMailbox(r rune) bool {
 	return r < ' ' || r >= 0x7f && r <= 0x9f || r == 0x2028 || r == 0x2029
 }
 
-// create reads CREATE (RFC 9051 §6.3.4, RFC 6154 §3). A use that is not known is kept as
-// it came.
+// create reads CREATE (RFC 9051 §6.3.4, RFC 6154 §3). A use that is not known is kept
+// as it came.
 func (d *Decoder) create() imap.Command {
 	c := &imap.Create{}
 	d.sp()

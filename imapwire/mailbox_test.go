@@ -8,7 +8,8 @@ import (
 	"tidemark/imapwire"
 )
 
-// If this failed, a mailbox would have two names on the wire, or none (RFC 3501 §5.1.3).
+// If this failed, a mailbox would have two names on the wire, or none (RFC 3501
+// §5.1.3).
 func TestMailboxNames(t *testing.T) {
 	for wire, name := range map[string]string{
 		"":                                "",
@@ -48,8 +49,8 @@ func TestMailboxNames(t *testing.T) {
 	}
 }
 
-// If this failed, mailboxes could be made that clients can not name, or whose names mean
-// something else to a program that takes them for paths.
+// If this failed, mailboxes could be made that clients can not name, or whose names
+// mean something else to a program that takes them for paths.
 func TestCheckMailboxName(t *testing.T) {
 	deep := strings.TrimSuffix(strings.Repeat("a/", imapwire.MaxMailboxDepth), "/")
 	for _, name := range []string{

@@ -44,8 +44,8 @@ func (d *Decoder) setNumber() uint32 {
 	return d.nzNumber()
 }
 
-// countRanges counts the ranges of the set that is next, for one allocation
-// instead of many.
+// countRanges counts the ranges of the set that is next, for one allocation instead of
+// many.
 func (d *Decoder) countRanges() int {
 	n := 1
 	for _, c := range d.line[min(d.pos, len(d.line)):] {

@@ -250,8 +250,9 @@ func (s *searcher) objectID() imap.ObjectID {
 	return imap.ObjectID(id)
 }
 
-// AppendSearch appends the SEARCH response of IMAP4rev1 (RFC 3501 §7.2.5). modSeq, if not
-// zero, is the highest of the messages found (RFC 7162 §3.1.5). nums must be in the normal form.
+// AppendSearch appends the SEARCH response of IMAP4rev1 (RFC 3501 §7.2.5). modSeq, if
+// not zero, is the highest of the messages found (RFC 7162 §3.1.6). nums must be in the
+// normal form.
 func AppendSearch(b []byte, nums imap.NumSet, modSeq imap.ModSeq) []byte {
 	b = AppendSearchStart(b)
 	for n := range nums.All() {
@@ -271,8 +272,8 @@ func AppendSearchNumber(b []byte, n uint32) []byte {
 	return appendUint(append(b, ' '), n)
 }
 
-// AppendSearchEnd ends a SEARCH response. modSeq is left out if it is zero, as it must be
-// where nothing was found.
+// AppendSearchEnd ends a SEARCH response. modSeq is left out if it is zero, as it must
+// be where nothing was found.
 func AppendSearchEnd(b []byte, modSeq imap.ModSeq) []byte {
 	if modSeq != 0 {
 		b = append(appendUint(append(b, " (MODSEQ "...), modSeq), ')')
@@ -280,9 +281,9 @@ func AppendSearchEnd(b []byte, modSeq imap.ModSeq) []byte {
 	return append(b, crlf...)
 }
 
-// AppendESearch appends an ESEARCH response (RFC 9051 §7.3.4) to the command with
-// the given tag, with the data that ret asks for. nums must be in the normal form.
-// modSeq is left out if it is zero (RFC 7162 §3.1.10).
+// AppendESearch appends an ESEARCH response (RFC 9051 §7.3.4) to the command with the
+// given tag, with the data that ret asks for. nums must be in the normal form. modSeq
+// is left out if it is zero (RFC 7162 §3.1.10).
 func AppendESearch(b []byte, tag string, uid bool, ret *imap.SearchReturn, nums imap.NumSet, modSeq imap.ModSeq) []byte {
 	b = append(b, "* ESEARCH (TAG "...)
 	b = append(appendQuoted(b, tag), ')')

@@ -49,8 +49,8 @@ func (d *Decoder) unchangedSince() *imap.ModSeq {
 	return &n
 }
 
-// flagList reads a flag-list. \Recent, which clients may not set, is left out
-// (RFC 3501 §2.3.2), because some copy the flags of another server with it.
+// flagList reads a flag-list. \Recent, which clients may not set, is left out (RFC 3501
+// §2.3.2), because some copy the flags of another server with it.
 func (d *Decoder) flagList() []imap.Flag {
 	var flags []imap.Flag
 	d.listOrEmpty(func() { flags = d.appendFlag(flags) })

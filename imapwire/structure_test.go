@@ -38,8 +38,8 @@ func TestAppendEnvelope(t *testing.T) {
 	})
 }
 
-// If this failed, clients would not find attachments. The first two are examples of
-// RFC 9051 §7.5.2.
+// If this failed, clients would not find attachments. The first two are examples of RFC
+// 9051 §7.5.2.
 func TestAppendBody(t *testing.T) {
 	text := func(params []imap.Param, encoding string, size, lines uint32) *imap.BodyStructure {
 		return &imap.BodyStructure{Type: "TEXT", Subtype: "PLAIN", Params: params, Encoding: encoding, Size: size, Lines: lines}
