@@ -14,8 +14,8 @@ const (
 	PREAUTH StatusKind = "PREAUTH"
 )
 
-// Code is the first word of a response code. Codes that carry arguments are
-// made by the encoder's methods of that name.
+// Code is what stands in the brackets of a response code. Codes with arguments are
+// made by the functions of package imapwire that begin with Code.
 type Code string
 
 // Response codes without arguments (RFC 9051 §7.1, RFC 5530 §3, RFC 7162 §7,
