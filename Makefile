@@ -3,7 +3,6 @@
 GO      ?= go
 FUZZ    ?= 60s
 BENCH   ?= .
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .PHONY: help build run test test-deps lint fuzz bench clean
 
@@ -11,7 +10,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 build: ## build ./tidemark, a static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o tidemark ./cmd/tidemark
+	CGO_ENABLED=0 $(GO) build -trimpath -o tidemark ./cmd/tidemark
 
 run: build ## start a server with a demo account, its data in ./data
 	./tidemark demo --dir data

@@ -40,8 +40,8 @@ var layout = []struct {
 	{"internal/mail", "imap imapwire imapserver message sasl internal/store internal/auth internal/lmtp internal/transfer"},
 	{"internal/certs", ""},
 	{"internal/config", ""},
-	{"internal/demo", "imap"},
 	{"internal/admin", "imap internal/auth internal/config internal/mail internal/transfer"},
+	{"internal/demo", "imap internal/admin internal/transfer"},
 
 	// Where everything is joined.
 	{"internal/daemon", "*"},

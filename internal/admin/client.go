@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -8,10 +9,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"net"
 	"net/http"
+	"net/url"
 	"syscall"
 	"time"
+
+	"tidemark/imap"
+	"tidemark/internal/transfer"
 )
 
 // Client is a Service that asks a running server.
@@ -95,6 +101,69 @@ func (c *Client) DeleteMailbox(ctx context.Context, user, name string) error {
 // RenameMailbox implements Service.
 func (c *Client) RenameMailbox(ctx context.Context, user, from, to string) error {
 	return c.call(ctx, pathRenameMailbox, request{User: user, Mailbox: from, To: to}, &empty{})
+}
+
+// EnsureMailbox implements Service.
+func (c *Client) EnsureMailbox(ctx context.Context, user string, m transfer.Mailbox) error {
+	return c.call(ctx, pathEnsureMailbox, request{User: user, Mailbox: m.Name, Subscribed: m.Subscribed}, &empty{})
+}
+
+// Imported implements Service.
+func (c *Client) Imported(ctx context.Context, user, mailbox string, keys []string) ([]bool, error) {
+	var known []bool
+	return known, c.call(ctx, pathImported, request{User: user, Mailbox: mailbox, Keys: keys}, &known)
+}
+
+// Import implements Service.
+func (c *Client) Import(ctx context.Context, user, mailbox string, batch iter.Seq[transfer.Message]) ([]transfer.Outcome, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	r, w := io.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buf := bufio.NewWriterSize(w, maxFrame)
+		var err error
+		batch(func(m transfer.Message) bool {
+			err = writeMessage(buf, m)
+			return err == nil
+		})
+		if err == nil {
+			err = buf.Flush()
+		}
+		w.CloseWithError(err)
+	}()
+	// The messages must not be read from any more when this returns.
+	defer func() {
+		cancel()
+		r.CloseWithError(context.Canceled)
+		<-done
+	}()
+	path := pathImport + "?" + url.Values{"user": {user}, "mailbox": {mailbox}}.Encode()
+	resp, err := c.send(ctx, path, "application/octet-stream", r)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var outcomes []transfer.Outcome
+	if err := json.NewDecoder(resp.Body).Decode(&outcomes); err != nil {
+		return nil, fmt.Errorf("read the server's answer: %w", err)
+	}
+	return outcomes, nil
+}
+
+// Messages implements Service.
+func (c *Client) Messages(ctx context.Context, user, mailbox string) ([]Message, error) {
+	var messages []Message
+	return messages, c.call(ctx, pathMessages, request{User: user, Mailbox: mailbox}, &messages)
+}
+
+// OpenMessage implements Service.
+func (c *Client) OpenMessage(ctx context.Context, user, mailbox string, uid imap.UID) (io.ReadCloser, error) {
+	resp, err := c.post(ctx, pathOpenMessage, request{User: user, Mailbox: mailbox, UID: uid})
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
 }
 
 // Check implements Service.

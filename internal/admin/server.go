@@ -1,11 +1,16 @@
 package admin
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
+
+	"tidemark/imap"
+	"tidemark/internal/transfer"
 )
 
 // The calls. Each is a POST of a JSON object to its path, answered by a JSON value;
@@ -20,6 +25,11 @@ const (
 	pathCreateMailbox = "/v1/mailboxes/create"
 	pathDeleteMailbox = "/v1/mailboxes/delete"
 	pathRenameMailbox = "/v1/mailboxes/rename"
+	pathEnsureMailbox = "/v1/import/mailbox"
+	pathImported      = "/v1/import/known"
+	pathImport        = "/v1/import/messages" // its request is the query, its body a stream
+	pathMessages      = "/v1/export/list"
+	pathOpenMessage   = "/v1/export/message" // answered by the message itself
 	pathCheck         = "/v1/check"
 )
 
@@ -30,6 +40,10 @@ type request struct {
 	Disabled bool   `json:"disabled,omitempty"`
 	Mailbox  string `json:"mailbox,omitempty"`
 	To       string `json:"to,omitempty"`
+
+	Subscribed bool     `json:"subscribed,omitempty"`
+	Keys       []string `json:"keys,omitempty"`
+	UID        imap.UID `json:"uid,omitempty"`
 }
 
 // maxRequest bounds a request's body in octets.
@@ -50,6 +64,15 @@ func NewHandler(s Service, log *slog.Logger) http.Handler {
 	change(h, pathCreateMailbox, func(ctx context.Context, r request) error { return s.CreateMailbox(ctx, r.User, r.Mailbox) })
 	change(h, pathDeleteMailbox, func(ctx context.Context, r request) error { return s.DeleteMailbox(ctx, r.User, r.Mailbox) })
 	change(h, pathRenameMailbox, func(ctx context.Context, r request) error { return s.RenameMailbox(ctx, r.User, r.Mailbox, r.To) })
+	handle(h, pathEnsureMailbox, func(ctx context.Context, r request) (empty, error) {
+		return empty{}, s.EnsureMailbox(ctx, r.User, transfer.Mailbox{Name: r.Mailbox, Subscribed: r.Subscribed})
+	})
+	handle(h, pathImported, func(ctx context.Context, r request) ([]bool, error) {
+		return s.Imported(ctx, r.User, r.Mailbox, r.Keys)
+	})
+	handle(h, pathMessages, func(ctx context.Context, r request) ([]Message, error) { return s.Messages(ctx, r.User, r.Mailbox) })
+	h.mux.HandleFunc("POST "+pathImport, func(w http.ResponseWriter, r *http.Request) { h.importBatch(s, w, r) })
+	h.mux.HandleFunc("POST "+pathOpenMessage, func(w http.ResponseWriter, r *http.Request) { h.openMessage(s, w, r) })
 	h.mux.HandleFunc("POST "+pathCheck, func(w http.ResponseWriter, r *http.Request) { h.check(s, w, r) })
 	return h.mux
 }
@@ -62,18 +85,25 @@ type handler struct {
 // handle registers a call that returns something.
 func handle[T any](h *handler, path string, call func(context.Context, request) (T, error)) {
 	h.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
-		var in request
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&in); err != nil {
-			h.fail(w, path, errorf(Invalid, "the request is not valid: %v", err))
-			return
+		in, err := readRequest(w, r)
+		var out T
+		if err == nil {
+			out, err = call(r.Context(), in)
 		}
-		out, err := call(r.Context(), in)
 		if err != nil {
 			h.fail(w, path, err)
 			return
 		}
 		h.reply(w, http.StatusOK, out)
 	})
+}
+
+func readRequest(w http.ResponseWriter, r *http.Request) (request, error) {
+	var in request
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&in); err != nil {
+		return in, errorf(Invalid, "the request is not valid: %v", err)
+	}
+	return in, nil
 }
 
 // change registers a call that changes something.
@@ -115,9 +145,9 @@ type checkLine struct {
 }
 
 func (h *handler) check(s Service, w http.ResponseWriter, r *http.Request) {
-	var in request
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&in); err != nil {
-		h.fail(w, pathCheck, errorf(Invalid, "the request is not valid: %v", err))
+	in, err := readRequest(w, r)
+	if err != nil {
+		h.fail(w, pathCheck, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
@@ -138,4 +168,46 @@ func (h *handler) check(s Service, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	send(checkLine{Result: &result})
+}
+
+// importBatch takes the stream of an import. The whole batch is one transaction.
+func (h *handler) importBatch(s Service, w http.ResponseWriter, r *http.Request) {
+	stream := &streamReader{r: bufio.NewReaderSize(r.Body, maxFrame)}
+	query := r.URL.Query()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	outcomes, err := s.Import(ctx, query.Get("user"), query.Get("mailbox"), func(yield func(transfer.Message) bool) {
+		if stream.all(yield); stream.err != nil {
+			// The sender has gone: what has come must not be stored as if it were all.
+			cancel()
+		}
+	})
+	switch {
+	case stream.err != nil:
+		h.fail(w, pathImport, errorf(Invalid, "the import was broken off: %v", stream.err))
+	case err != nil:
+		h.fail(w, pathImport, err)
+	default:
+		h.reply(w, http.StatusOK, outcomes)
+	}
+}
+
+func (h *handler) openMessage(s Service, w http.ResponseWriter, r *http.Request) {
+	in, err := readRequest(w, r)
+	if err != nil {
+		h.fail(w, pathOpenMessage, err)
+		return
+	}
+	content, err := s.OpenMessage(r.Context(), in.User, in.Mailbox, in.UID)
+	if err != nil {
+		h.fail(w, pathOpenMessage, err)
+		return
+	}
+	defer content.Close()
+	w.Header().Set("Content-Type", "message/rfc822")
+	if _, err := io.Copy(w, content); err != nil {
+		h.log.Warn("export broken off", "user", in.User, "uid", in.UID, "error", err)
+		// So that the client does not take what it has for the whole message.
+		panic(http.ErrAbortHandler)
+	}
 }

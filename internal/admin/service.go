@@ -7,9 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"time"
 
 	"tidemark/imap"
+	"tidemark/internal/transfer"
 )
 
 // Service is everything that can be administered. Its errors are *Error where the
@@ -19,7 +22,7 @@ type Service interface {
 	AddUser(ctx context.Context, name, password string) error
 	SetPassword(ctx context.Context, name, password string) error
 	// SetDisabled forbids or allows a user to log in. Mail is taken for neither a
-	// disabled user nor an unknown one. It closes the user's open sessions.
+	// disabled user nor an unknown one.
 	SetDisabled(ctx context.Context, name string, disabled bool) error
 	// DeleteUser deletes a user and all of the user's mail.
 	DeleteUser(ctx context.Context, name string) error
@@ -28,6 +31,20 @@ type Service interface {
 	CreateMailbox(ctx context.Context, user, name string) error
 	DeleteMailbox(ctx context.Context, user, name string) error
 	RenameMailbox(ctx context.Context, user, from, to string) error
+
+	// EnsureMailbox makes a mailbox where it is missing, and subscribes to it if m says
+	// so.
+	EnsureMailbox(ctx context.Context, user string, m transfer.Mailbox) error
+	// Imported says which messages an import has brought into the mailbox before.
+	Imported(ctx context.Context, user, mailbox string, keys []string) ([]bool, error)
+	// Import stores messages that Imported does not know, all in one transaction with
+	// their keys. Each is opened once and read to its end before the next is asked for.
+	Import(ctx context.Context, user, mailbox string, batch iter.Seq[transfer.Message]) ([]transfer.Outcome, error)
+
+	// Messages lists a mailbox for an export, by UID.
+	Messages(ctx context.Context, user, mailbox string) ([]Message, error)
+	// OpenMessage opens the content of a message. The caller closes it.
+	OpenMessage(ctx context.Context, user, mailbox string, uid imap.UID) (io.ReadCloser, error)
 
 	// Check verifies the whole store, or one user's part if user is not empty, and
 	// calls report for each problem. It fails only when it could not go on.
@@ -49,7 +66,18 @@ type Mailbox struct {
 	Size        int64              `json:"size"` // octets
 	UIDValidity uint32             `json:"uidvalidity"`
 	UIDNext     imap.UID           `json:"uidnext"`
+	Subscribed  bool               `json:"subscribed"`
 	SpecialUse  []imap.MailboxAttr `json:"special_use,omitempty"`
+}
+
+// Message is one message as an export sees it.
+type Message struct {
+	// Key names the message for ever: nothing else will have it.
+	Key   string      `json:"key"`
+	UID   imap.UID    `json:"uid"`
+	Flags []imap.Flag `json:"flags"`
+	Date  time.Time   `json:"date"`
+	Size  int64       `json:"size"` // octets
 }
 
 // Problem is something wrong in the store.

@@ -89,6 +89,9 @@ type Auth struct {
 	// password then crosses the network in the clear: list only networks where nobody
 	// can listen, such as 127.0.0.0/8.
 	AllowInsecureLoginFrom []netip.Prefix `toml:"allow_insecure_login_from"`
+	// Networks whose failed logins slow nobody down, as address/length: those of a
+	// webmail server, from which everybody's mistakes come.
+	TrustedNetworks []netip.Prefix `toml:"trusted_networks"`
 	// A file of further users in the format of Dovecot's passwd-file. It is read
 	// again when it changes. Users of the data directory come first.
 	PasswdFile Path `toml:"passwd_file"`

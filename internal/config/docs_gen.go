@@ -20,6 +20,7 @@ var docs = map[string]string{
 	"tls.min_version":                      "The oldest version of TLS that is spoken.",
 	"auth":                                 "Who may come in, and how.",
 	"auth.allow_insecure_login_from":       "Networks from which a password is accepted without TLS, as address/length. The password then crosses the network in the clear: list only networks where nobody can listen, such as 127.0.0.0/8.",
+	"auth.trusted_networks":                "Networks whose failed logins slow nobody down, as address/length: those of a webmail server, from which everybody's mistakes come.",
 	"auth.passwd_file":                     "A file of further users in the format of Dovecot's passwd-file. It is read again when it changes. Users of the data directory come first.",
 	"auth.min_password_length":             "The least length of a new password in characters.",
 	"limits":                               "How much anybody may use.",

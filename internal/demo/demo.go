@@ -21,24 +21,10 @@ type Message struct {
 	Text    []byte // with CRLF
 }
 
-// Mailbox is a mailbox of the account besides INBOX.
-type Mailbox struct {
-	Name string
-	Use  imap.MailboxAttr // empty for none
-}
-
-// Mailboxes returns the mailboxes in the order in which to make them.
-func Mailboxes() []Mailbox {
-	return []Mailbox{
-		{"Drafts", imap.AttrDrafts},
-		{"Sent", imap.AttrSent},
-		{"Archive", imap.AttrArchive},
-		{"Archive/Last year", ""},
-		{"Junk", imap.AttrJunk},
-		{"Trash", imap.AttrTrash},
-		{"Lists/gardening", ""},
-		{"Sprachen & 言語", ""},
-	}
+// Mailboxes returns the mailboxes besides INBOX. Those with a well-known name are
+// given their special use by the server.
+func Mailboxes() []string {
+	return []string{"Drafts", "Sent", archive, lastYear, "Junk", "Trash", gardening, languages}
 }
 
 const (

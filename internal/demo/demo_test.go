@@ -17,10 +17,7 @@ func TestMessages(t *testing.T) {
 	if len(messages) < 36 {
 		t.Errorf("only %d messages", len(messages))
 	}
-	mailboxes := []string{"INBOX"}
-	for _, m := range Mailboxes() {
-		mailboxes = append(mailboxes, m.Name)
-	}
+	mailboxes := append(Mailboxes(), "INBOX")
 	ids, used := map[string]bool{}, map[string]bool{}
 	for _, m := range messages {
 		parsed, err := mail.ReadMessage(bytes.NewReader(m.Text))

@@ -1,0 +1,189 @@
+// Command tidemark is an IMAP server and the commands to administer it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"tidemark/internal/admin"
+	"tidemark/internal/config"
+	"tidemark/internal/daemon"
+)
+
+// The exit codes. They are part of the help text.
+const (
+	exitDone     = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitProblems = 3
+	exitStorage  = 74 // EX_IOERR of sysexits
+	exitConfig   = 78 // EX_CONFIG of sysexits
+)
+
+const exitCodes = `Exit codes:
+   0  done
+   1  failed; the reason is on standard error
+   2  the command was used wrongly
+   3  the command worked and has found problems (check, import)
+  74  the server stopped because its storage failed
+  78  the configuration is wrong`
+
+// defaultConfigFile is read if it exists and no other was given.
+const defaultConfigFile = "/etc/tidemark/tidemark.toml"
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run executes one command line and returns the exit code.
+func run(args []string) int {
+	// What this program writes is mail, keys and passwords: nobody else's business.
+	syscall.Umask(0o077)
+	root := newRootCommand()
+	root.SetArgs(args)
+	cmd, err := root.ExecuteC()
+	if err == nil {
+		return exitDone
+	}
+	code := exitCode(err)
+	if silent, ok := errors.AsType[*foundProblems](err); !ok || silent.text != "" {
+		fmt.Fprintf(os.Stderr, "tidemark: %v\n", err)
+	}
+	if code == exitUsage {
+		fmt.Fprintf(os.Stderr, "See \"%s --help\".\n", cmd.CommandPath())
+	}
+	return code
+}
+
+// usageError says that a command line is not one of ours.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// foundProblems says that the command did its work and found something wrong.
+type foundProblems struct{ text string }
+
+func (e *foundProblems) Error() string { return e.text }
+
+func exitCode(err error) int {
+	var (
+		usage    *usageError
+		problems *foundProblems
+		mistake  *config.Error
+	)
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &problems):
+		return exitProblems
+	case errors.As(err, &mistake):
+		return exitConfig
+	case errors.Is(err, daemon.ErrStorageFailed):
+		return exitStorage
+	}
+	return exitFailed
+}
+
+// app is what all commands share: the global flags.
+type app struct {
+	configFile string
+	set        []string
+}
+
+func newRootCommand() *cobra.Command {
+	a := &app{}
+	root := &cobra.Command{
+		Use:   "tidemark",
+		Short: "An IMAP server",
+		Long: "Tidemark keeps people's mail and serves it to their mail programs over IMAP.\n\n" +
+			"\"tidemark serve\" is the server. The other commands administer it, the same way\n" +
+			"whether it is running or not.\n\n" + exitCodes,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.configFile, "config", "", "configuration `file` (default "+defaultConfigFile+" if it exists)")
+	flags.StringArrayVar(&a.set, "set", nil, "`section.key=value` of a setting, in place of the file's; may be repeated")
+	root.AddCommand(
+		a.serveCommand(),
+		a.userCommand(),
+		a.mailboxCommand(),
+		a.importCommand(),
+		a.exportCommand(),
+		a.checkCommand(),
+		a.configCommand(),
+		a.demoCommand(),
+		versionCommand(),
+	)
+	groupsShowHelp(root)
+	return root
+}
+
+// groupsShowHelp makes commands that only hold others refuse unknown ones.
+func groupsShowHelp(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		groupsShowHelp(sub)
+	}
+	if cmd.RunE != nil {
+		return
+	}
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usagef("there is no command %q", cmd.CommandPath()+" "+args[0])
+		}
+		return cmd.Help()
+	}
+}
+
+// arguments requires exactly the named arguments.
+func arguments(names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return usagef("%s is missing", strings.Join(names[len(args):], " and "))
+		case len(args) > len(names):
+			return usagef("%q is too much", args[len(names)])
+		}
+		return nil
+	}
+}
+
+// load reads the configuration.
+func (a *app) load() (*config.Config, error) {
+	file := a.configFile
+	if file == "" {
+		if _, err := os.Stat(defaultConfigFile); !errors.Is(err, fs.ErrNotExist) {
+			file = defaultConfigFile
+		}
+	}
+	return config.Load(file, a.set)
+}
+
+// withService calls fn with the administration of the server that runs, or of the
+// data directory if none does. An interrupt ends fn's context.
+func (a *app) withService(cmd *cobra.Command, fn func(context.Context, admin.Service) error) (err error) {
+	c, err := a.load()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	service, closeService, err := daemon.OpenService(ctx, c, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeService()) }()
+	return fn(ctx, service)
+}

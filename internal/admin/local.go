@@ -1,0 +1,197 @@
+package admin
+
+import (
+	"context"
+	"errors"
+
+	"tidemark/imap"
+	"tidemark/internal/auth"
+	"tidemark/internal/mail"
+	"tidemark/sasl"
+)
+
+// Local is a Service that works on the store of this process.
+type Local struct {
+	mail   *mail.Service
+	users  *auth.Builtin
+	policy auth.Policy
+}
+
+// NewLocal returns a Service on the given mail. users must be the built-in source of
+// the same mail, policy the one that it applies to passwords.
+func NewLocal(m *mail.Service, users *auth.Builtin, policy auth.Policy) *Local {
+	return &Local{m, users, policy}
+}
+
+// Users implements Service.
+func (l *Local) Users(ctx context.Context) ([]User, error) {
+	users := []User{}
+	err := l.mail.Users(ctx, func(u mail.User) error {
+		users = append(users, User{Name: u.Name, Created: u.Created})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range users {
+		record, err := l.users.Lookup(ctx, users[i].Name)
+		switch {
+		case err == nil:
+			users[i].Disabled = record.Disabled
+		case !errors.Is(err, auth.ErrNoUser):
+			return nil, err
+		}
+	}
+	return users, nil
+}
+
+// AddUser implements Service. A user who could not be given the password is taken
+// away again.
+func (l *Local) AddUser(ctx context.Context, name, password string) error {
+	name, err := prepareName(name)
+	if err != nil {
+		return err
+	}
+	if err := l.policy.Check(password); err != nil {
+		return explain(name, err)
+	}
+	empty, err := new(auth.Record).MarshalBinary()
+	if err != nil {
+		return err
+	}
+	if err := l.mail.CreateUser(ctx, name, empty); err != nil {
+		return explain(name, err)
+	}
+	if err := l.users.SetPassword(ctx, name, password); err != nil {
+		return explain(name, errors.Join(err, l.mail.DeleteUser(context.WithoutCancel(ctx), name)))
+	}
+	return nil
+}
+
+// SetPassword implements Service.
+func (l *Local) SetPassword(ctx context.Context, name, password string) error {
+	name, err := prepareName(name)
+	if err != nil {
+		return err
+	}
+	return explain(name, l.users.SetPassword(ctx, name, password))
+}
+
+// SetDisabled implements Service.
+func (l *Local) SetDisabled(ctx context.Context, name string, disabled bool) error {
+	name, err := prepareName(name)
+	if err != nil {
+		return err
+	}
+	return explain(name, l.users.SetDisabled(ctx, name, disabled))
+}
+
+// DeleteUser implements Service.
+func (l *Local) DeleteUser(ctx context.Context, name string) error {
+	name, err := prepareName(name)
+	if err != nil {
+		return err
+	}
+	return explain(name, l.mail.DeleteUser(ctx, name))
+}
+
+// Mailboxes implements Service.
+func (l *Local) Mailboxes(ctx context.Context, user string) (list []Mailbox, err error) {
+	err = l.inAccount(ctx, user, func(a *mail.Account) error {
+		infos, err := a.Mailboxes(ctx)
+		if err != nil {
+			return err
+		}
+		list = make([]Mailbox, 0, len(infos))
+		for _, info := range infos {
+			if info.NonExistent {
+				continue
+			}
+			st, err := a.Status(ctx, info.Name)
+			if refusal, ok := errors.AsType[*imap.Error](err); ok && refusal.Code == imap.CodeNonExistent {
+				continue // deleted meanwhile
+			}
+			if err != nil {
+				return err
+			}
+			list = append(list, Mailbox{
+				Name: info.Name, Messages: st.Messages, Unseen: st.Unseen, Size: st.Size,
+				UIDValidity: st.UIDValidity, UIDNext: st.UIDNext,
+				Subscribed: info.Subscribed, SpecialUse: info.SpecialUse,
+			})
+		}
+		return nil
+	})
+	return list, err
+}
+
+// CreateMailbox implements Service.
+func (l *Local) CreateMailbox(ctx context.Context, user, name string) error {
+	return l.inAccount(ctx, user, func(a *mail.Account) error {
+		if _, err := a.Create(ctx, name, nil); err != nil {
+			return err
+		}
+		return a.Subscribe(ctx, name, true)
+	})
+}
+
+// DeleteMailbox implements Service.
+func (l *Local) DeleteMailbox(ctx context.Context, user, name string) error {
+	return l.inAccount(ctx, user, func(a *mail.Account) error { return a.Delete(ctx, name) })
+}
+
+// RenameMailbox implements Service.
+func (l *Local) RenameMailbox(ctx context.Context, user, from, to string) error {
+	return l.inAccount(ctx, user, func(a *mail.Account) error { return a.Rename(ctx, from, to) })
+}
+
+// Check implements Service.
+func (l *Local) Check(ctx context.Context, user string, report func(Problem)) (CheckResult, error) {
+	if user != "" {
+		var err error
+		if user, err = prepareName(user); err != nil {
+			return CheckResult{}, err
+		}
+	}
+	sum, err := l.mail.Check(ctx, user, func(p mail.Problem) { report(Problem(p)) })
+	return CheckResult(sum), explain(user, err)
+}
+
+// inAccount calls fn with a user's account.
+func (l *Local) inAccount(ctx context.Context, user string, fn func(*mail.Account) error) error {
+	name, err := prepareName(user)
+	if err != nil {
+		return err
+	}
+	a, err := l.mail.Account(ctx, name)
+	if err != nil {
+		return explain(name, err)
+	}
+	defer a.Close()
+	return explain(name, fn(a))
+}
+
+// prepareName brings a user's name into the one form in which it is kept.
+func prepareName(name string) (string, error) {
+	prepared, err := sasl.PrepareName(name)
+	if err != nil {
+		return "", errorf(Invalid, "%q can not be the name of a user: %v", name, err)
+	}
+	return prepared, nil
+}
+
+// explain turns refusals of the packages below into *Error, and leaves what is not
+// the caller's doing.
+func explain(user string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, mail.ErrNoUser), errors.Is(err, auth.ErrNoUser):
+		return errorf(NotFound, "there is no user %q", user)
+	case errors.Is(err, mail.ErrUserExists):
+		return errorf(Exists, "there is a user %q already", user)
+	case errors.Is(err, auth.ErrPolicy):
+		return errorf(Invalid, "%v", err)
+	}
+	return translate(err)
+}

@@ -1,0 +1,251 @@
+// Package daemon joins the parts of the server: it opens the store, listens, serves,
+// reloads and stops.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	sdnotify "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"tidemark/imapserver"
+	"tidemark/internal/certs"
+	"tidemark/internal/config"
+	"tidemark/internal/lmtp"
+)
+
+// ErrStorageFailed is wrapped by Run's error when the server stopped because its
+// storage could no longer be written.
+var ErrStorageFailed = errors.New("storage failed")
+
+// stopTime is how long everything together may take to stop after a signal. Running
+// IMAP commands are given less (imapserver.Limits.ShutdownGrace), so that there is
+// time left to close the store.
+const stopTime = 9 * time.Second
+
+// Options are what Run needs.
+type Options struct {
+	Config *config.Config
+	// Reload reads the configuration again, for SIGHUP.
+	Reload func() (*config.Config, error)
+	// Ready is called once when all listeners accept. Its error stops the server.
+	Ready func(Started) error
+	Log   io.Writer
+	// Version is told to clients that ask by ID (RFC 2971).
+	Version string
+}
+
+// Started says where a server can be reached. A port 0 of the configuration stands
+// here as the port it became.
+type Started struct {
+	IMAPS, IMAP, LMTP, Metrics []net.Addr
+
+	SelfSigned  string // the file of the self-signed certificate, or empty
+	Fingerprint string // SHA-256 of the certificate
+}
+
+// server is a running server.
+type server struct {
+	o     Options
+	log   *slog.Logger
+	level *slog.LevelVar
+	// stop ends the server because of an error.
+	stop context.CancelCauseFunc
+
+	registry *prometheus.Registry
+	storage  *storage
+	certs    *certs.Manager
+	imap     *imapserver.Server
+	lmtp     *lmtp.Server
+	admin    *http.Server
+	monitor  *http.Server
+}
+
+// Run serves until ctx ends, SIGTERM or SIGINT comes, or something fails for good.
+func Run(ctx context.Context, o Options) (err error) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+
+	s := &server{o: o, stop: stop, registry: newRegistry()}
+	s.log, s.level = newLogger(o.Log, o.Config.Log)
+	s.log.Info("starting", "version", o.Version, "go", runtime.Version(), "pid", os.Getpid(),
+		"data_dir", string(o.Config.Server.DataDir), "open_files", openFiles())
+
+	s.storage, err = openStorage(o.Config, storageOptions{
+		Logger:     s.log,
+		Registerer: s.registry,
+		Failed:     func(err error) { stop(fmt.Errorf("%w: %w", ErrStorageFailed, err)) },
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.storage.Close()) }()
+	if err := s.build(); err != nil {
+		return err
+	}
+	listeners, err := listenAll(o.Config)
+	if err != nil {
+		return err
+	}
+	return s.serve(ctx, listeners, signals)
+}
+
+// openFiles is the limit of descriptors. The Go runtime has raised it to the most
+// that the system allows before main.
+func openFiles() uint64 {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+		return 0
+	}
+	return limit.Cur
+}
+
+func newRegistry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// serve runs everything and returns when all of it has ended.
+func (s *server) serve(ctx context.Context, listeners []bound, signals <-chan os.Signal) error {
+	var group errgroup.Group
+	background, endBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer endBackground()
+	group.Go(func() error { s.certs.Run(background); return nil })
+	for _, l := range listeners {
+		s.log.Info("listening", "for", l.purpose, "address", l.Addr().String())
+		group.Go(func() error {
+			if err := s.serveListener(background, l); err != nil {
+				s.stop(fmt.Errorf("%s on %s: %w", l.purpose, l.Addr(), err))
+			}
+			return nil
+		})
+	}
+	if err := s.ready(listeners); err != nil {
+		s.stop(fmt.Errorf("report readiness: %w", err))
+	}
+	s.wait(ctx, signals)
+	s.shutdown()
+	endBackground()
+	// Each of them has ended its own listener; this is for one that never ran.
+	closeAll(listeners)
+	_ = group.Wait()
+	s.log.Info("stopped")
+	if cause := context.Cause(ctx); ctx.Err() != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// serveListener serves one listener until shutdown, and then returns nil.
+func (s *server) serveListener(ctx context.Context, l bound) (err error) {
+	switch l.purpose {
+	case forIMAPS, forIMAP:
+		err = s.imap.Serve(ctx, l, l.purpose == forIMAPS)
+	case forLMTP:
+		err = s.lmtp.Serve(l)
+	case forAdmin:
+		err = s.admin.Serve(l)
+	case forMetrics:
+		err = s.monitor.Serve(l)
+	}
+	if errors.Is(err, imapserver.ErrServerClosed) || errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// ready tells whoever waits for it that all listeners accept. They do from the
+// moment they were made: the kernel queues connections until they are served.
+func (s *server) ready(listeners []bound) error {
+	var started Started
+	lists := map[string]*[]net.Addr{
+		forIMAPS: &started.IMAPS, forIMAP: &started.IMAP, forLMTP: &started.LMTP, forMetrics: &started.Metrics,
+	}
+	for _, l := range listeners {
+		if list := lists[l.purpose]; list != nil {
+			*list = append(*list, l.Addr())
+		}
+	}
+	started.Fingerprint = s.certs.Fingerprint()
+	var made bool
+	if started.SelfSigned, made = s.certs.SelfSigned(); made {
+		s.log.Info("made a self-signed certificate", "file", started.SelfSigned, "sha256", started.Fingerprint)
+	}
+	s.notify(sdnotify.SdNotifyReady)
+	s.log.Info("ready")
+	if s.o.Ready == nil {
+		return nil
+	}
+	return s.o.Ready(started)
+}
+
+// notify tells the service manager, if there is one.
+func (s *server) notify(state string) {
+	if _, err := sdnotify.SdNotify(false, state); err != nil {
+		s.log.Warn("cannot tell the service manager", "error", err)
+	}
+}
+
+// wait handles signals and returns when it is time to stop.
+func (s *server) wait(ctx context.Context, signals <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			s.log.Error("stopping", "reason", context.Cause(ctx))
+			return
+		case sig := <-signals:
+			if sig != syscall.SIGHUP {
+				s.log.Info("stopping", "reason", sig.String())
+				return
+			}
+			s.reload()
+		}
+	}
+}
+
+// shutdown ends all servers at once and returns when they have ended, or when the
+// time is up.
+func (s *server) shutdown() {
+	s.notify(sdnotify.SdNotifyStopping)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	var group errgroup.Group
+	for name, stop := range map[string]func(context.Context) error{
+		"imap": s.imap.Shutdown, "lmtp": s.lmtp.Shutdown, "admin": stopHTTP(s.admin), "metrics": stopHTTP(s.monitor),
+	} {
+		group.Go(func() error {
+			if err := stop(ctx); err != nil {
+				s.log.Warn("not everything ended in time", "server", name, "error", err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+}
+
+// stopHTTP lets requests finish, and cuts off those that do not in time.
+func stopHTTP(server *http.Server) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := server.Shutdown(ctx); err != nil {
+			return errors.Join(err, server.Close())
+		}
+		return nil
+	}
+}

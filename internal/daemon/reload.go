@@ -1,0 +1,52 @@
+package daemon
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	sdnotify "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+
+	"tidemark/internal/config"
+)
+
+// reloadable are the settings that take effect without a restart.
+var reloadable = []string{"log.level"}
+
+// reload reads certificates and configuration again. A mistake in either is logged
+// and leaves what was in force.
+func (s *server) reload() {
+	s.notify(sdnotify.SdNotifyReloading + "\n" + monotonicUsec())
+	defer s.notify(sdnotify.SdNotifyReady)
+	// A failure is logged by certs, which goes on with what it had.
+	_ = s.certs.Reload()
+	next, err := s.o.Reload()
+	if err != nil {
+		s.log.Error("configuration not reloaded; the old one stays in force", "error", err)
+		return
+	}
+	s.apply(next)
+}
+
+// apply takes over what can change while the server runs, and says what can not.
+func (s *server) apply(next *config.Config) {
+	changed := config.Changed(s.o.Config, next)
+	s.level.Set(next.Log.Level.Slog())
+	s.o.Config.Log.Level = next.Log.Level
+	waiting := slices.DeleteFunc(slices.Clone(changed), func(key string) bool { return slices.Contains(reloadable, key) })
+	s.log.Info("reloaded", "changed", strings.Join(changed, " "))
+	if len(waiting) > 0 {
+		s.log.Warn("these changes take effect after a restart", "settings", strings.Join(waiting, " "))
+	}
+}
+
+// monotonicUsec is what systemd asks for beside RELOADING=1 (sd_notify(3)).
+func monotonicUsec() string {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("MONOTONIC_USEC=%d", time.Duration(now.Nano()).Microseconds())
+}

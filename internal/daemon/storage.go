@@ -1,0 +1,75 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tidemark/internal/config"
+	"tidemark/internal/mail"
+	"tidemark/internal/store/embedded"
+)
+
+// storage is an open data directory. Only one process has it.
+type storage struct {
+	lock   *os.File
+	engine *embedded.Engine
+	mail   *mail.Service
+}
+
+type storageOptions struct {
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Failed     func(error) // called once when the storage has failed for good
+}
+
+// openStorage takes the data directory for this process and opens it.
+func openStorage(c *config.Config, o storageOptions) (s *storage, err error) {
+	s = &storage{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+			s = nil
+		}
+	}()
+	if s.lock, err = lockDir(string(c.Server.DataDir)); err != nil {
+		return s, err
+	}
+	minFree := int64(c.Storage.MinFree)
+	if minFree == 0 {
+		minFree = -1 // the engine's zero means its default
+	}
+	s.engine, err = embedded.Open(c.InDataDir("store"), embedded.Options{
+		Logger:    o.Logger,
+		CacheSize: int64(c.Storage.CacheSize),
+		MinFree:   minFree,
+		Failed:    o.Failed,
+	})
+	if err != nil {
+		return s, fmt.Errorf("open the store: %w", err)
+	}
+	s.mail = mail.New(mail.Options{
+		Engine: s.engine,
+		Logger: o.Logger,
+		Limits: mail.Limits{MessageSize: int64(c.Limits.MessageSize)},
+	})
+	return s, nil
+}
+
+// Close closes what is open, in order.
+func (s *storage) Close() error {
+	var err error
+	if s.mail != nil {
+		s.mail.Close()
+	}
+	if s.engine != nil {
+		err = s.engine.Close()
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
+}

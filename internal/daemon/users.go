@@ -1,0 +1,60 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"tidemark/internal/admin"
+	"tidemark/internal/auth"
+	"tidemark/internal/config"
+	"tidemark/internal/mail"
+)
+
+// users are the people in the store and the rules for their passwords.
+type users struct {
+	hasher  *auth.Hasher
+	policy  auth.Policy
+	builtin *auth.Builtin
+}
+
+func newUsers(c *config.Config, m *mail.Service) *users {
+	u := &users{hasher: auth.NewHasher(), policy: auth.Policy{MinLength: c.Auth.MinPasswordLength}}
+	u.builtin = auth.NewBuiltin(directory{m}, u.hasher, u.policy, nil)
+	return u
+}
+
+// sources returns where users come from, in the order in which they are asked.
+func (u *users) sources(c *config.Config, log *slog.Logger) ([]auth.Source, error) {
+	list := []auth.Source{u.builtin}
+	if file := string(c.Auth.PasswdFile); file != "" {
+		source, err := auth.NewPasswdFile(file, auth.PasswdFileOptions{Log: log})
+		if err != nil {
+			return nil, fmt.Errorf("auth.passwd_file: %w", err)
+		}
+		list = append(list, source)
+	}
+	return list, nil
+}
+
+func (u *users) service(m *mail.Service) admin.Service { return admin.NewLocal(m, u.builtin, u.policy) }
+
+// OpenService returns the administration of the data directory: through the server
+// that has it, or directly if none does. Warnings about the store go to warnings.
+func OpenService(ctx context.Context, c *config.Config, warnings io.Writer) (s admin.Service, closeService func() error, err error) {
+	client, err := admin.Dial(ctx, c.AdminSocket())
+	if err == nil {
+		return client, client.Close, nil
+	}
+	if !errors.Is(err, admin.ErrNotRunning) {
+		return nil, nil, err
+	}
+	log, _ := newLogger(warnings, config.Log{Level: "warn", Format: c.Log.Format})
+	st, err := openStorage(c, storageOptions{Logger: log})
+	if err != nil {
+		return nil, nil, err
+	}
+	return newUsers(c, st.mail).service(st.mail), st.Close, nil
+}
