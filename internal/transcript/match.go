@@ -81,8 +81,7 @@ func (m *matcher) data(want, got []Node) bool {
 		return len(want) == 3 && len(got) == 3 && m.node(want[0], got[0], exact) && want[1].Is(name) &&
 			m.node(want[2], got[2], pairs)
 	case "LIST", "LSUB":
-		return len(want) > 2 && len(got) > 2 && want[0].Is(name) && m.node(want[1], got[1], set) &&
-			m.nodes(want[2:], got[2:], pairs)
+		return m.list(want, got)
 	case "STATUS":
 		return len(want) == 3 && len(got) == 3 && want[0].Is(name) && m.node(want[1], got[1], exact) &&
 			m.node(want[2], got[2], pairs)
@@ -92,6 +91,18 @@ func (m *matcher) data(want, got []Node) bool {
 		return m.esearch(want, got)
 	}
 	return m.nodes(want, got, exact)
+}
+
+// list: LIST (attributes) delimiter name [(extended items)] (RFC 9051 §7.3.1).
+func (m *matcher) list(want, got []Node) bool {
+	if len(want) < 4 || len(got) < 4 || !want[0].Is(got[0].Text) || !m.node(want[1], got[1], set) ||
+		!m.nodes(want[2:4], got[2:4], exact) {
+		return false
+	}
+	if len(want) == 5 && len(got) == 5 && want[4].Kind == List {
+		return m.node(want[4], got[4], pairs)
+	}
+	return m.nodes(want[4:], got[4:], exact)
 }
 
 // esearch: ESEARCH [(TAG "t")] [UID] pairs (RFC 9051 §7.3.4).

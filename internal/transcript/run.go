@@ -228,6 +228,9 @@ func (r *run) expand(text string) (string, []fileLiteral, error) {
 		plain := strings.ReplaceAll(base64Pattern.FindStringSubmatch(s)[1], `\0`, "\x00")
 		return base64.StdEncoding.EncodeToString([]byte(plain))
 	})
+	if strings.HasPrefix(text, "(bytes ") {
+		return text, nil, nil
+	}
 	var literals []fileLiteral
 	for _, m := range filePattern.FindAllStringSubmatch(text, -1) {
 		content, ok := r.script.files[m[1]]

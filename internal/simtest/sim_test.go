@@ -1,0 +1,78 @@
+package simtest
+
+import (
+	"crypto/tls"
+	"flag"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"tidemark/internal/transcript"
+)
+
+var (
+	otherTLS      = flag.String("simtest.tls", "", "run against the server at this address with implicit TLS; it takes any user")
+	otherPassword = flag.String("simtest.password", "", "the password of all its users")
+)
+
+// other is a server that is not ours, to see whether it is the model that is
+// wrong. It is never restarted.
+type other struct{}
+
+func (other) Restart() {}
+func (other) Crash()   {}
+func (other) Check()   {}
+func (other) Target() transcript.Target {
+	return transcript.Target{
+		Addr:      *otherTLS,
+		TLSConfig: &tls.Config{InsecureSkipVerify: true},
+		Login:     func(user string) (string, string) { return user, *otherPassword },
+	}
+}
+
+// If this fails some sequence of commands shows a client a mailbox that is not
+// there: a message lost, doubled or under a wrong number, or a flag not told.
+func TestModel(t *testing.T) {
+	runs(t, 40)
+	rapid.Check(t, func(rt *rapid.T) {
+		srv, users := subject(t, rt)
+		s := newSim(rt, srv, users)
+		defer s.close()
+		rt.Repeat(s.actions())
+		s.t = rt
+		s.verifyAll()
+		srv.Check()
+	})
+}
+
+// runs sets how many random runs a test makes, unless the command line says.
+func runs(t *testing.T, n int) {
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		if err := flag.Set("rapid.checks", strconv.Itoa(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+var userNumber atomic.Int64
+
+// subject returns a fresh server with two users, or two fresh users of the
+// server that the flags name.
+func subject(t *testing.T, rt *rapid.T) (server, [2]string) {
+	if *otherTLS != "" {
+		n := userNumber.Add(1)
+		return other{}, [2]string{fmt.Sprintf("alice%d", n), fmt.Sprintf("bob%d", n)}
+	}
+	srv := start(t.Output(), rt, rapid.Uint64().Draw(rt, "seed"))
+	rt.Cleanup(srv.stop)
+	users := [2]string{"alice", "bob"}
+	for _, u := range users {
+		srv.AddUser(u)
+	}
+	return srv, users
+}
