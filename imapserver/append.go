@@ -56,6 +56,9 @@ func (a *authenticated) beginUpload(ctx context.Context, mailbox string, item im
 		// RFC 3502 §6.3.11: this is how a client gives the APPEND up.
 		return nil, &imap.Error{Kind: imap.NO, Text: "Empty message"}
 	}
+	if err := checkFlags(item.Flags); err != nil {
+		return nil, err
+	}
 	return a.account.NewUpload(ctx, mailbox, item.Size)
 }
 

@@ -14,7 +14,6 @@ type when uint8
 
 const (
 	always     when = iota
-	beforeAuth      // before the login, where there is a way to log in
 	beforeTLS       // while STARTTLS can be given
 	noLogin         // before the login, while no password would be taken
 	afterLogin      // once the client has logged in; it is of no use before
@@ -38,7 +37,7 @@ var capabilities = []capability{
 	{name: "IMAP4rev2", rfc: "RFC 9051", when: unlessRev1, enable: (*authenticated).enableRev2},
 	{name: "STARTTLS", rfc: "RFC 9051 §6.2.1", when: beforeTLS},
 	{name: "LOGINDISABLED", rfc: "RFC 9051 §6.2.3", when: noLogin},
-	{name: "SASL-IR", rfc: "RFC 4959", when: beforeAuth},
+	{name: "SASL-IR", rfc: "RFC 4959"},
 	{name: "LITERAL+", rfc: "RFC 7888"},
 	{name: "ID", rfc: "RFC 2971"},
 	{name: "ENABLE", rfc: "RFC 5161"},
@@ -70,8 +69,6 @@ var capabilities = []capability{
 func (c *conn) announced(cap capability, mechanisms []string) bool {
 	_, early := c.state.(*greeted)
 	switch cap.when {
-	case beforeAuth:
-		return early && len(mechanisms) > 0
 	case beforeTLS:
 		return early && c.mayStartTLS()
 	case noLogin:

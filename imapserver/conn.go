@@ -222,13 +222,18 @@ func (c *conn) refuseMalformed(err error) error {
 	}
 	c.log.Debug("malformed command", "error", syntax)
 	c.put(syntax.AppendAnswer(c.buf()))
-	if syntax.Fatal {
+	stranger := !c.t.loginEnd.IsZero()
+	switch {
+	case syntax.Fatal, stranger && syntax.Kind == imapwire.KindLimit && syntax.Status == imap.BAD:
 		return &bye{"", "", "command too large"}
+	case syntax.Kind == imapwire.KindCharset:
+		if s, ok := c.state.(*selected); ok && syntax.Save {
+			s.saved = nil // RFC 5182 §2.1
+		}
+		return nil
 	}
-	if syntax.Status == imap.NO {
-		return c.countCommand()
-	}
-	if c.bad++; c.bad >= c.srv.limits.BadCommands {
+	c.bad++
+	if c.bad >= c.srv.limits.BadCommands || stranger && c.bad >= c.srv.limits.StrangerBadCommands {
 		return &bye{"", "Too many malformed commands", "malformed commands"}
 	}
 	return c.countCommand()

@@ -41,8 +41,9 @@ type Limits struct {
 	// ReadStall and WriteStall are the longest time without an octet of progress in
 	// the middle of a command and of an answer. 5 min.
 	ReadStall, WriteStall time.Duration
-	// BadCommands is how many malformed commands in a row end the connection. 10.
-	BadCommands int
+	// BadCommands is how many malformed commands in a row end a session, and
+	// StrangerBadCommands a connection that has not logged in. 100 and 10.
+	BadCommands, StrangerBadCommands int
 
 	// ShutdownGrace is how long running commands may go on after Shutdown was
 	// called. 5 s.
@@ -67,7 +68,8 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.Inactivity, 30*time.Minute)
 	setDefault(&l.ReadStall, 5*time.Minute)
 	setDefault(&l.WriteStall, 5*time.Minute)
-	setDefault(&l.BadCommands, 10)
+	setDefault(&l.BadCommands, 100)
+	setDefault(&l.StrangerBadCommands, 10)
 	setDefault(&l.ShutdownGrace, 5*time.Second)
 	setDefault(&l.BeforeLogin, imapwire.LimitsBeforeLogin())
 	setDefault(&l.AfterLogin, imapwire.LimitsAfterLogin())

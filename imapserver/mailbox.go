@@ -9,6 +9,11 @@ import (
 
 // create is CREATE (RFC 9051 §6.3.4, RFC 6154 §3).
 func (a *authenticated) create(ctx context.Context, cmd *imap.Create) (outcome, error) {
+	for _, use := range cmd.SpecialUse {
+		if _, known := imap.CanonicalSpecialUse(string(use)); !known {
+			return outcome{}, imap.Refuse(imap.CodeUseAttr, "Unknown special use") // RFC 6154 §3
+		}
+	}
 	id, err := a.account.Create(ctx, cmd.Mailbox, cmd.SpecialUse)
 	if err != nil {
 		return outcome{}, err

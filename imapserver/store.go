@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"context"
+	"slices"
 
 	"tidemark/imap"
 	"tidemark/imapwire"
@@ -11,6 +12,9 @@ import (
 func (s *selected) store(ctx context.Context, cmd *imap.Store) (outcome, error) {
 	if s.mailbox.ReadOnly() {
 		return outcome{}, errReadOnly
+	}
+	if err := checkFlags(cmd.Flags); err != nil {
+		return outcome{}, err
 	}
 	if cmd.UnchangedSince != nil {
 		s.enableCondStore()
@@ -29,6 +33,16 @@ func (s *selected) store(ctx context.Context, cmd *imap.Store) (outcome, error) 
 	stored := uids.Minus(result.Modified)
 	s.tellStored(result, stored, cmd.Silent)
 	return s.stored(cmd, result, stored)
+}
+
+// checkFlags refuses flags that only a standard could define (RFC 9051 §2.3.2).
+func checkFlags(flags []imap.Flag) error {
+	for _, f := range flags {
+		if f.IsSystem() && !slices.Contains(imap.SystemFlags[:], f) {
+			return imap.Bad("Unknown system flag")
+		}
+	}
+	return nil
 }
 
 // tellStored brings the client to the version that STORE made. What others did before

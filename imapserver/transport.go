@@ -117,10 +117,14 @@ func (t *transport) await(until time.Time, forMail bool) (wakeup, error) {
 
 // Read reads what the client sends in the middle of a command.
 func (t *transport) Read(p []byte) (int, error) {
+	if !t.loginEnd.IsZero() && t.loginLeft <= 0 {
+		return 0, errLoginLimit
+	}
 	if t.hasFirst && len(p) > 0 {
 		t.hasFirst = false
 		p[0] = t.first[0]
-		return 1, t.count(1)
+		t.count(1)
+		return 1, nil
 	}
 	for {
 		until := time.Now().Add(t.readStall)
@@ -135,7 +139,8 @@ func (t *transport) Read(p []byte) (int, error) {
 		}
 		n, err := t.conn.Read(p)
 		if n > 0 {
-			return n, t.count(n)
+			t.count(n)
+			return n, nil
 		}
 		if !isTimeout(err) {
 			return 0, eofIfNil(err)
@@ -147,15 +152,9 @@ func (t *transport) Read(p []byte) (int, error) {
 }
 
 // count counts n octets that were read.
-func (t *transport) count(n int) error {
+func (t *transport) count(n int) {
 	t.in += int64(n)
-	if t.loginEnd.IsZero() {
-		return nil
-	}
-	if t.loginLeft -= int64(n); t.loginLeft < 0 {
-		return errLoginLimit
-	}
-	return nil
+	t.loginLeft -= int64(n)
 }
 
 // Write adds p to the output. It implements io.Writer for message content.

@@ -1,0 +1,274 @@
+package imapserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tidemark/imap"
+)
+
+// logBuffer takes a log that several goroutines write.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func (l *logBuffer) logTo(o *Options) {
+	o.Logger = slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// Without it one fault would end the server for everybody.
+func TestPanicEndsOneSession(t *testing.T) {
+	b, log := newFakeBackend(), &logBuffer{}
+	addr := listen(t, startServer(t, b, log.logTo))
+	other := login(t, addr)
+	c := login(t, addr)
+	b.openPanic = true
+	c.send("a1 SELECT INBOX")
+	bye := c.line()
+	id, ok := strings.CutPrefix(bye, "* BYE [SERVERBUG] Internal error ")
+	if !ok {
+		t.Fatalf("got %q", bye)
+	}
+	c.wantEnd()
+	other.talk("C: a1 NOOP\nS: a1 OK")
+	if got := log.String(); !strings.Contains(got, "id="+id) || !strings.Contains(got, "fault in the backend") {
+		t.Errorf("the log has no panic %s: %s", id, got)
+	}
+}
+
+// Without it clients would be shown the inside of the server, or no reason at all.
+func TestErrorsBecomeAnswers(t *testing.T) {
+	tests := []struct {
+		err  error
+		want string
+	}{
+		{imap.Refuse(imap.CodeOverQuota, "No room"), "a NO [OVERQUOTA] No room"},
+		{fmt.Errorf("opening: %w", imap.Refuse(imap.CodeNoPerm, "Not allowed")), "a NO [NOPERM] Not allowed"},
+		{imap.Bad("Nonsense"), "a BAD Nonsense"},
+		{errors.New("secret detail"), "a NO [SERVERBUG] Internal error "},
+		{fmt.Errorf("secret: %w", ErrUnavailable), "a NO [UNAVAILABLE] Temporarily unavailable "},
+		{context.DeadlineExceeded, "a NO [UNAVAILABLE] Temporarily unavailable "},
+	}
+	b, log := newFakeBackend(), &logBuffer{}
+	c := login(t, listen(t, startServer(t, b, log.logTo)))
+	for _, test := range tests {
+		b.openErr = test.err
+		c.send("a SELECT INBOX")
+		got := c.line()
+		if !strings.HasPrefix(got, test.want) || strings.Contains(got, "secret") {
+			t.Errorf("%v: got %q, want %q", test.err, got, test.want)
+		}
+		if id := strings.TrimPrefix(got, test.want); id != "" && !strings.Contains(log.String(), "id="+id) {
+			t.Errorf("%v: the id %q is not in the log", test.err, id)
+		}
+	}
+	if strings.Contains(log.String(), "password") || strings.Contains(log.String(), "alice secret") {
+		t.Error("a password is in the log")
+	}
+}
+
+// Without it stopping the server would cut answers off or leave clients waiting.
+func TestShutdown(t *testing.T) {
+	b := newFakeBackend()
+	b.block, b.entered = make(chan struct{}), make(chan struct{})
+	s := startServer(t, b, nil)
+	addr := listen(t, s)
+	stranger := dial(t, addr)
+	stranger.want("* OK")
+	waiting, idle, busy := login(t, addr), login(t, addr), login(t, addr)
+	idle.talk("C: a1 IDLE\nS: + ")
+	busy.talk("C: a1 NOOP\nS: a1 OK\nC: a2 STATUS INBOX (MESSAGES)")
+	<-b.entered
+
+	done := make(chan error)
+	go func() { done <- s.Shutdown(context.Background()) }()
+	for _, c := range []*client{stranger, waiting, idle} {
+		c.want("* BYE [UNAVAILABLE] Server is shutting down")
+		c.wantEnd()
+	}
+	close(b.block) // the running command finishes and is answered
+	busy.skipTo("a2 OK")
+	busy.want("* BYE")
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// Without it a command that hangs would keep the server from stopping.
+func TestShutdownCutsAfterGrace(t *testing.T) {
+	b := newFakeBackend()
+	b.block, b.entered = make(chan struct{}), make(chan struct{})
+	s := startServer(t, b, func(o *Options) { o.Limits.ShutdownGrace = 20 * time.Millisecond })
+	c := login(t, listen(t, s))
+	c.send("a1 STATUS INBOX (MESSAGES)")
+	<-b.entered
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Without it strangers could fill the server with connections.
+func TestStrangers(t *testing.T) {
+	s := startServer(t, newFakeBackend(), func(o *Options) {
+		o.Limits.StrangersPerAddress = 3
+		o.Limits.Strangers = 3
+	})
+	addr := listen(t, s)
+	first := dial(t, addr)
+	first.want("* OK")
+	for range 2 {
+		dial(t, addr).want("* OK")
+	}
+	refused := dial(t, addr)
+	refused.want("* BYE [LIMIT]")
+	refused.wantEnd()
+	first.talk("C: a1 LOGIN alice secret\nS: a1 OK") // is no stranger any more
+	dial(t, addr).want("* OK")
+}
+
+// Without it an attacker who comes from many addresses would keep everybody out: the
+// oldest stranger has to go for a new one.
+func TestOldestStrangerGoes(t *testing.T) {
+	s := startServer(t, newFakeBackend(), func(o *Options) { o.Limits.Strangers = 2 })
+	addr := listen(t, s)
+	var strangers []*client
+	for range 4 {
+		c := dial(t, addr)
+		c.want("* OK")
+		strangers = append(strangers, c)
+	}
+	strangers[0].wantEnd()
+	strangers[1].wantEnd()
+	strangers[2].talk("C: a NOOP\nS: a OK")
+	strangers[3].talk("C: a NOOP\nS: a OK")
+}
+
+// Without it one user could take all sessions.
+func TestSessionsPerUser(t *testing.T) {
+	s := startServer(t, newFakeBackend(), func(o *Options) { o.Limits.SessionsPerUser = 2 })
+	addr := listen(t, s)
+	first := login(t, addr)
+	login(t, addr)
+	third := dial(t, addr)
+	third.talk("S: * OK\nC: a1 LOGIN alice secret\nS: a1 NO [LIMIT]")
+	first.talk("C: a1 LOGOUT\nS: * BYE\nS: a1 OK")
+	first.wantEnd()
+	// The end of a connection is counted a moment after the client sees it.
+	for range 1000 {
+		third.send("a2 LOGIN bob secret")
+		if line := third.line(); strings.HasPrefix(line, "a2 OK") {
+			return
+		}
+	}
+	t.Error("a session that ended still counts")
+}
+
+// Without it strangers could stay for ever, or guess for ever.
+func TestStrangersEnd(t *testing.T) {
+	tests := []struct {
+		name   string
+		limits Limits
+		send   string
+		times  int
+		want   string
+	}{
+		{"time", Limits{LoginTime: 30 * time.Millisecond}, "", 0, "* BYE"},
+		{"commands", Limits{LoginCommands: 5}, "a NOOP", 10, "* BYE Too many commands"},
+		{"octets", Limits{LoginBytes: 100}, "a NOOP", 50, "* BYE Too much"},
+		{"malformed", Limits{StrangerBadCommands: 3}, "a NONSENSE", 5, "* BYE Too many malformed"},
+		{"passwords", Limits{LoginFailures: 3}, "a LOGIN alice wrong", 5, "* BYE Too many failed"},
+		{"HTTP", Limits{}, "GET / HTTP/1.1", 1, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := dial(t, listen(t, startServer(t, newFakeBackend(), func(o *Options) { o.Limits = test.limits })))
+			c.want("* OK")
+			if test.times == 0 {
+				c.want(test.want)
+				c.wantEnd()
+				return
+			}
+			c.send(strings.Repeat(test.send+"\r\n", test.times))
+			for range test.times {
+				if line := c.line(); strings.HasPrefix(line, "* BYE") || line == "" {
+					if test.want == "" && line != "" || !strings.HasPrefix(line, test.want) {
+						t.Errorf("got %q, want %q", line, test.want)
+					}
+					return
+				}
+			}
+			t.Error("the connection did not end")
+		})
+	}
+}
+
+// Without it a mechanism's last challenge, the proof of the server, would be lost
+// (RFC 4422 §5).
+func TestAuthenticateExchange(t *testing.T) {
+	addr := listen(t, startServer(t, newFakeBackend(), nil))
+	c := dial(t, addr)
+	c.talk(`
+		S: * OK
+		C: a1 AUTHENTICATE FAKE
+		S: + d2hvPw==
+		C: *
+		S: a1 BAD
+		C: a2 AUTHENTICATE FAKE
+		S: + d2hvPw==
+		C: c2VjcmV0
+		S: + cHJvb2Y=
+		C:
+		S: a2 OK [CAPABILITY
+		C: a3 AUTHENTICATE FAKE
+		S: a3 BAD
+	`)
+	c = dial(t, addr)
+	c.talk(`
+		S: * OK
+		C: a1 AUTHENTICATE OTHER
+		S: a1 NO
+		C: a2 AUTHENTICATE FAKE d3Jvbmc=
+		S: a2 NO [AUTHENTICATIONFAILED]
+		C: a3 AUTHENTICATE FAKE c2VjcmV0
+		S: + cHJvb2Y=
+		C:
+		S: a3 OK
+	`)
+}
+
+// Without it passwords would be asked for in the clear.
+func TestNoMechanismsMeansNoLogin(t *testing.T) {
+	c := dial(t, listen(t, startServer(t, newFakeBackend(), func(o *Options) { o.Authenticator = fakeAuth{} })))
+	greeting := c.line()
+	if !strings.Contains(greeting, " LOGINDISABLED") || strings.Contains(greeting, "AUTH=") {
+		t.Errorf("greeting: %s", greeting)
+	}
+	c.talk(`
+		C: a1 LOGIN alice secret
+		S: a1 NO [PRIVACYREQUIRED]
+		C: a2 AUTHENTICATE FAKE
+		S: a2 NO [PRIVACYREQUIRED]
+		C: a3 STARTTLS
+		S: a3 BAD
+	`)
+}
