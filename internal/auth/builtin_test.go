@@ -1,0 +1,96 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// If it fails, administration tells nothing of what went wrong, or does it anyway.
+func TestBuiltinErrors(t *testing.T) {
+	h, _ := newHouse(t, nil)
+	ctx, b := t.Context(), h.builtin
+	if err := b.SetPassword(ctx, "nobody", "a good password"); !errors.Is(err, ErrNoUser) {
+		t.Errorf("SetPassword: %v", err)
+	}
+	if err := b.SetPassword(ctx, "alice", "short"); !errors.Is(err, ErrPolicy) {
+		t.Errorf("SetPassword: %v", err)
+	}
+	if err := b.SetDisabled(ctx, "nobody", true); !errors.Is(err, ErrNoUser) {
+		t.Errorf("SetDisabled: %v", err)
+	}
+	if _, err := b.AddAppPassword(ctx, "nobody", "x", time.Time{}); !errors.Is(err, ErrNoUser) {
+		t.Errorf("AddAppPassword: %v", err)
+	}
+	for i := range maxAppPasswords {
+		if _, err := b.AddAppPassword(ctx, "alice", string(rune('A'+i)), time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.AddAppPassword(ctx, "alice", "more", time.Time{}); !errors.Is(err, ErrTooManyAppPassword) {
+		t.Errorf("too many: %v", err)
+	}
+	h.dir.users["alice"] = []byte("damaged")
+	if _, err := b.Lookup(ctx, "alice"); !errors.Is(err, ErrRecord) {
+		t.Errorf("damaged record: %v", err)
+	}
+	if err := b.SetDisabled(ctx, "alice", true); !errors.Is(err, ErrRecord) || string(h.dir.users["alice"]) != "damaged" {
+		t.Errorf("damaged record overwritten: %v", err)
+	}
+}
+
+// racing is a Directory in which somebody else is always quicker.
+type racing struct {
+	*memory
+	meanwhile func()
+}
+
+func (r *racing) UpdateCredentials(ctx context.Context, user string, change func([]byte) ([]byte, error)) (bool, error) {
+	if m := r.meanwhile; m != nil {
+		r.meanwhile = nil
+		m()
+	}
+	return r.memory.UpdateCredentials(ctx, user, change)
+}
+
+// If it fails, two changes at the same time leave app passwords without SCRAM, or an
+// upgrade undoes a new password.
+func TestBuiltinRaces(t *testing.T) {
+	h, _ := newHouse(t, nil)
+	ctx := t.Context()
+	slow := &racing{memory: h.dir}
+	b := NewBuiltin(slow, h.hasher, Policy{MinLength: 8}, h.now)
+
+	slow.meanwhile = func() {
+		if _, err := h.builtin.AddAppPassword(ctx, "alice", "phone", time.Time{}); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := b.SetPassword(ctx, "alice", "the new password"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.Lookup(ctx, "alice")
+	if err != nil || len(r.AppPasswords) != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if got := h.try(t, "192.0.2.1", "alice", "the new password"); got != "ok" {
+		t.Error(got)
+	}
+
+	slow.meanwhile = func() {
+		if err := h.builtin.SetPassword(ctx, "bob", "a quicker password"); err != nil {
+			t.Error(err)
+		}
+	}
+	old, err := b.Lookup(ctx, "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Upgrade(ctx, old, "the old password"); !errors.Is(err, errChanged) {
+		t.Errorf("upgrade: %v", err)
+	}
+	if got := h.try(t, "192.0.2.1", "bob", "a quicker password"); got != "ok" {
+		t.Error(got)
+	}
+}
