@@ -81,9 +81,9 @@ func FuzzLineScan(f *testing.F) {
 		f.Add(s, uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, s string, cut uint8) {
-		whole, wholeFlaw, wholeEnd := scanIn(s, len(s)+1)
+		whole, wholeEnd, wholeFlaw := scanIn(s, len(s)+1)
 		// No buffer is so small that it cuts the line that ends a message.
-		pieces, flaw, end := scanIn(s, max(3, int(cut)))
+		pieces, end, flaw := scanIn(s, max(3, int(cut)))
 		if whole != pieces || wholeEnd != end || (wholeFlaw == nil) != (flaw == nil) {
 			t.Fatalf("%q: in one %q %v %d, in pieces %q %v %d", s, whole, wholeFlaw, wholeEnd, pieces, flaw, end)
 		}
@@ -100,9 +100,9 @@ func FuzzLineScan(f *testing.F) {
 	})
 }
 
-// scanIn feeds s in lines, cut at n octets, and returns the content, the flaw and
-// the offset behind the end, -1 where it did not come.
-func scanIn(s string, n int) (string, error, int) {
+// scanIn feeds s in lines, cut at n octets, and returns the content, the
+// offset behind the end, -1 where it did not come, and the flaw.
+func scanIn(s string, n int) (string, int, error) {
 	var out strings.Builder
 	scan := lineScan{atStart: true}
 	for at := 0; at < len(s); {
@@ -113,9 +113,9 @@ func scanIn(s string, n int) (string, error, int) {
 		piece, end := scan.next([]byte(s[at : at+k]))
 		at += k
 		if end {
-			return out.String(), scan.flaw, at
+			return out.String(), at, scan.flaw
 		}
 		out.Write(piece)
 	}
-	return out.String(), scan.flaw, -1
+	return out.String(), -1, scan.flaw
 }

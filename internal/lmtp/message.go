@@ -22,7 +22,7 @@ var (
 // reads on to the end, keeping nothing, and returns the first reason.
 //
 // broken says that the connection ended first.
-func (w *wire) readMessage(limit int64, keep func([]byte) error) (err error, broken bool) {
+func (w *wire) readMessage(limit int64, keep func([]byte) error) (broken bool, err error) {
 	w.setInMessage(true)
 	defer w.setInMessage(false)
 	defer func() {
@@ -34,7 +34,7 @@ func (w *wire) readMessage(limit int64, keep func([]byte) error) (err error, bro
 		w.unread = []byte(".\r\n")
 	}()
 	if err := w.flush(); err != nil {
-		return err, true
+		return true, err
 	}
 	var (
 		flaw   error
@@ -48,11 +48,11 @@ func (w *wire) readMessage(limit int64, keep func([]byte) error) (err error, bro
 		}
 		newest, err = w.in.ReadSlice('\n')
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return err, true
+			return true, err
 		}
 		piece, end := scan.next(newest)
 		if end {
-			return flaw, false
+			return false, flaw
 		}
 		size += int64(len(piece))
 		if flaw == nil {

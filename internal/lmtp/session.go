@@ -177,7 +177,7 @@ func (s *session) Data(io.Reader) error {
 func (s *session) LMTPData(_ io.Reader, status smtp.StatusCollector) error {
 	sp := newSpool(s.server.config.SpoolDir)
 	defer sp.release()
-	err, broken := s.wire.readMessage(s.server.config.MaxMessage, sp.add)
+	broken, err := s.wire.readMessage(s.server.config.MaxMessage, sp.add)
 	if broken {
 		s.log.Info("lmtp: connection ended within a message", "reason", err)
 		return replyTemporary
