@@ -10,7 +10,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 build: ## build ./tidemark, a static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -o tidemark ./cmd/tidemark
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -o tidemark ./cmd/tidemark
 
 run: build ## start a server with a demo account, its data in ./data
 	./tidemark demo --dir data

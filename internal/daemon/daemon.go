@@ -188,12 +188,14 @@ func (s *server) ready(listeners []bound) error {
 	if started.SelfSigned, made = s.certs.SelfSigned(); made {
 		s.log.Info("made a self-signed certificate", "file", started.SelfSigned, "sha256", started.Fingerprint)
 	}
+	if s.o.Ready != nil {
+		if err := s.o.Ready(started); err != nil {
+			return err
+		}
+	}
 	s.notify(sdnotify.SdNotifyReady)
 	s.log.Info("ready")
-	if s.o.Ready == nil {
-		return nil
-	}
-	return s.o.Ready(started)
+	return nil
 }
 
 // notify tells the service manager, if there is one.

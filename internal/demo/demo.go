@@ -4,6 +4,7 @@ package demo
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,8 +43,7 @@ type writer struct {
 	list []Message
 }
 
-// Messages returns the messages, the oldest first within each mailbox. They depend
-// on nothing but now.
+// Messages returns the messages, the oldest first. They depend on nothing but now.
 func Messages(now time.Time) []Message {
 	w := &writer{now: now.Truncate(time.Minute)}
 	w.welcome()
@@ -53,6 +53,7 @@ func Messages(now time.Time) []Message {
 	w.languages()
 	w.gardening()
 	w.everydayMail()
+	slices.SortStableFunc(w.list, func(a, b Message) int { return a.Date.Compare(b.Date) })
 	return w.list
 }
 
