@@ -53,6 +53,8 @@ func TestRead(t *testing.T) {
 		{"quoted", from + "A: b\n\n>From x\n>>From y\n> From z\nFrom here on\n\n", []string{"A: b\r\n\r\nFrom x\r\n>From y\r\n> From z\r\nFrom here on\r\n"}},
 		{"not quoted, with a length", from + "A: b\nContent-Length: 43\n\n" + from + "still one\n\n" + from + "D: e\n\n\n",
 			[]string{"A: b\r\n\r\n" + crlf(from) + "still one\r\n", "D: e\r\n\r\n"}},
+		{"a body that begins with an empty line, with a length", from + "A: b\nContent-Length: 37\n\n\n" + from + "x\n" + from + "D: e\n\n\n",
+			[]string{"A: b\r\n\r\n\r\n" + crlf(from) + "x\r\n", "D: e\r\n\r\n"}},
 		{"a wrong length", from + "A: b\nContent-Length: 4\n\nc\n\n" + from + "D: e\nContent-Length: 9999\n\n\n", []string{"A: b\r\n\r\nc\r\n", "D: e\r\n\r\n"}},
 		{"own fields", from + "A: b\nStatus: RO\nX-Keywords: a\n b\nC: d\nX-UID: 5\n\nStatus: x\n", []string{"A: b\r\nC: d\r\n\r\nStatus: x\r\n"}},
 		{"internal data", from + "X-IMAP: 1 2\nSubject: DON'T DELETE\n\nx\n\n" + from + "A: b\n\n\n", []string{"A: b\r\n\r\n"}},

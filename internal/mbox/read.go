@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"iter"
 	"strconv"
@@ -205,21 +206,12 @@ func (s *scanner) begin() error {
 	}
 }
 
-// message reads the message behind a From line up to behind the next.
+// message reads the message behind a From line up to behind the next. internal says
+// that it is not mail but what a program keeps in the file.
 func (s *scanner) message() (m Message, internal bool, err error) {
-	m = Message{Date: s.date, reader: s.reader, start: s.at}
+	p := partial{Message: Message{Date: s.date, reader: s.reader, start: s.at}, form: newForm(), sum: sha256.New(), blank: -1, length: -1}
 	s.found = false
-	sum := sha256.New()
-	f := newForm()
-	var out []byte
-	blank := int64(-1) // where an empty line begins that may be the last
-	stop := int64(-1)  // where the message ends by its Content-Length
-	length := int64(-1)
-	emit := func(piece []byte, start bool) {
-		out = f.add(out[:0], piece, start)
-		m.Size += int64(len(out))
-		sum.Write(out)
-	}
+	stop := int64(-1) // where the message ends by its Content-Length
 	for {
 		before := s.at
 		piece, start, err := s.next()
@@ -230,34 +222,72 @@ func (s *scanner) message() (m Message, internal bool, err error) {
 			s.date, s.found = parseFrom(piece)
 		}
 		if s.found || err != nil {
-			m.end = before
-			if blank >= 0 {
-				m.end = blank
-			}
-			sum.Sum(m.Sum[:0])
-			return m, internal, nil
+			return p.finish(before), p.internal, nil
 		}
-		if blank >= 0 {
-			emit([]byte("\n"), true)
-			blank = -1
+		p.keepBlank()
+		if start && p.form.inHeader && isBlank(piece) {
+			stop = s.bodyEnd(p.length)
 		}
-		if start && f.inHeader && !isBlank(piece) {
-			name, value := field(piece)
-			m.Flags = flagsIn(m.Flags, name, value)
-			internal = internal || name == "x-imap"
-			if name == "content-length" {
-				length = parseLength(value)
-			}
-		}
-		if start && f.inHeader && isBlank(piece) {
-			stop = s.bodyEnd(length)
-		}
-		if start && isBlank(piece) {
-			blank = before
-			continue
-		}
-		emit(piece, start)
+		p.add(piece, start, before)
 	}
+}
+
+// partial is a message of which the end has not been seen.
+type partial struct {
+	Message
+	form     form
+	sum      hash.Hash
+	out      []byte
+	blank    int64 // where an empty line begins that may be what separates the message from the next, else -1
+	length   int64 // Content-Length, -1 where there is none
+	internal bool  // the message has Dovecot's own data
+}
+
+// keepBlank takes the last empty line into the message, as another line follows.
+func (p *partial) keepBlank() {
+	if p.blank >= 0 {
+		p.emit([]byte{'\n'}, true)
+		p.blank = -1
+	}
+}
+
+// add takes the next piece of a line, which lies at the offset at.
+func (p *partial) add(piece []byte, start bool, at int64) {
+	if start && isBlank(piece) {
+		p.blank = at
+		return
+	}
+	if start && p.form.inHeader {
+		p.header(piece)
+	}
+	p.emit(piece, start)
+}
+
+func (p *partial) header(line []byte) {
+	name, value := field(line)
+	p.Flags = flagsIn(p.Flags, name, value)
+	switch name {
+	case "x-imap":
+		p.internal = true
+	case "content-length":
+		p.length = parseLength(value)
+	}
+}
+
+func (p *partial) emit(piece []byte, start bool) {
+	p.out = p.form.add(p.out[:0], piece, start)
+	p.Size += int64(len(p.out))
+	p.sum.Write(p.out)
+}
+
+// finish returns the message, whose lines end at the offset end.
+func (p *partial) finish(end int64) Message {
+	p.end = end
+	if p.blank >= 0 {
+		p.end = p.blank
+	}
+	p.sum.Sum(p.Sum[:0])
+	return p.Message
 }
 
 func parseLength(value string) int64 {
