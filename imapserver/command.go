@@ -135,12 +135,7 @@ func (c *conn) execute(ctx context.Context, cmd imap.Command) error {
 		return err
 	}
 	name := cmd.Name()
-	row, ok := commands[name]
-	if !ok {
-		row.run = func(context.Context, state, imap.Command) (outcome, error) {
-			return outcome{}, imap.Bad("Unknown command")
-		}
-	}
+	row := commands[name] // the decoder knows no other commands
 	started := time.Now()
 	out, err := c.perform(ctx, row, cmd)
 	status := imap.OK
@@ -155,10 +150,10 @@ func (c *conn) execute(ctx context.Context, cmd imap.Command) error {
 			err = out.then(ctx)
 		}
 	}
-	m := c.srv.metrics
-	m.commands.WithLabelValues(label(name), label(string(status))).Inc()
+	m := c.srv.metrics.of[name]
+	m.count(status)
 	if name != imap.Idle.Name() {
-		m.seconds.WithLabelValues(label(name)).Observe(time.Since(started).Seconds())
+		m.seconds.Observe(time.Since(started).Seconds())
 	}
 	return err
 }
@@ -175,8 +170,9 @@ func (c *conn) perform(ctx context.Context, row command, cmd imap.Command) (outc
 		}
 	}
 	if row.flags&heavy != 0 && before != nil {
-		end, err := c.srv.guests.beginHeavy(ctx, c)
-		if err != nil {
+		var end func()
+		var err error
+		if ctx, end, err = c.beginHeavy(ctx); err != nil {
 			return outcome{}, err
 		}
 		defer end()

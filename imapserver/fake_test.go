@@ -15,7 +15,6 @@ import (
 // fakeBackend is an account "alice" with mailboxes in memory. Tests change its
 // mailboxes directly, as another session would.
 type fakeBackend struct {
-	mu        sync.Mutex
 	mailboxes map[string]*fakeMailbox
 	// openErr, if set, is what OpenMailbox fails with; openPanic makes it panic.
 	openErr   error
@@ -122,6 +121,8 @@ type fakeMailbox struct {
 	// beforeStore, if set, is called once in the next Store, as a change of somebody
 	// else that comes first.
 	beforeStore func()
+	// searching, if set, is closed by Search, which then waits for its context.
+	searching chan struct{}
 	// torn makes content fail half-way.
 	torn bool
 }
@@ -287,7 +288,12 @@ func (s *fakeSession) Copy(context.Context, imap.NumSet, string, bool) (CopyResu
 	return CopyResult{}, nil
 }
 
-func (s *fakeSession) Search(_ context.Context, v View, key imap.SearchKey) (imap.NumSet, error) {
+func (s *fakeSession) Search(ctx context.Context, v View, key imap.SearchKey) (imap.NumSet, error) {
+	if s.searching != nil {
+		close(s.searching)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	var uids imap.NumSet
 	for _, r := range v.(*fakeView).rows {
 		uids.Add(uint32(r.UID))

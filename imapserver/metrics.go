@@ -1,7 +1,11 @@
 package imapserver
 
 import (
+	"strings"
+
 	"github.com/prometheus/client_golang/prometheus"
+
+	"tidemark/imap"
 )
 
 // metrics are the server's counters. No label ever holds what a client sent.
@@ -15,6 +19,29 @@ type metrics struct {
 	seconds     *prometheus.HistogramVec // by command
 	panics      prometheus.Counter
 	octets      *prometheus.CounterVec // by direction
+
+	// of has the counters of each command, which looking up by label costs too much.
+	of map[string]commandMetrics
+}
+
+// commandMetrics are the metrics of one command.
+type commandMetrics struct {
+	ok, no, bad, bye prometheus.Counter
+	seconds          prometheus.Observer
+}
+
+// count counts an answer.
+func (m *commandMetrics) count(status imap.StatusKind) {
+	switch status {
+	case imap.OK:
+		m.ok.Inc()
+	case imap.NO:
+		m.no.Inc()
+	case imap.BAD:
+		m.bad.Inc()
+	default:
+		m.bye.Inc()
+	}
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -42,6 +69,17 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	if reg != nil {
 		reg.MustRegister(m.connections, m.sessions, m.idle, m.refused, m.logins,
 			m.commands, m.seconds, m.panics, m.octets)
+	}
+	m.of = make(map[string]commandMetrics, len(commands))
+	for name := range commands {
+		label := strings.ToLower(name)
+		m.of[name] = commandMetrics{
+			ok:      m.commands.WithLabelValues(label, "ok"),
+			no:      m.commands.WithLabelValues(label, "no"),
+			bad:     m.commands.WithLabelValues(label, "bad"),
+			bye:     m.commands.WithLabelValues(label, "bye"),
+			seconds: m.seconds.WithLabelValues(label),
+		}
 	}
 	return m
 }

@@ -2,7 +2,6 @@ package imapserver
 
 import (
 	"container/list"
-	"context"
 	"net/netip"
 	"sync"
 
@@ -151,18 +150,11 @@ func (r *registry) forgetSession(g *guest) {
 	}
 }
 
-// beginHeavy waits until c's user may run one more heavy command and returns what
-// ends it.
-func (r *registry) beginHeavy(ctx context.Context, c *conn) (end func(), err error) {
+// heavySlots returns the channel that holds one for each heavy command of c's user.
+func (r *registry) heavySlots(c *conn) chan struct{} {
 	r.mu.Lock()
-	slots := r.guests[c].user.heavy
-	r.mu.Unlock()
-	select {
-	case slots <- struct{}{}:
-		return func() { <-slots }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	defer r.mu.Unlock()
+	return r.guests[c].user.heavy
 }
 
 // stopAll asks every connection, and those still to come, to end behind the

@@ -3,7 +3,6 @@ package imapserver
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"tidemark/imap"
 	"tidemark/imapwire"
@@ -74,6 +73,3 @@ type streamError struct{ err error }
 
 func (e *streamError) Error() string { return e.err.Error() }
 func (e *streamError) Unwrap() error { return e.err }
-
-// label is the command's name as it stands in metrics: a fixed word.
-func label(name string) string { return strings.ToLower(name) }

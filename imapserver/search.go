@@ -31,8 +31,8 @@ func (s *selected) search(ctx context.Context, cmd *imap.Search) (outcome, error
 		if cmd.Return != nil && cmd.Return.Save {
 			s.saved = nil // RFC 5182 §2.1
 		}
-		if ctx.Err() == nil && limited.Err() != nil {
-			err = errSearchTime
+		if limited.Err() != nil {
+			err = context.Cause(limited) // the time, or the client that has gone
 		}
 		return outcome{}, err
 	}

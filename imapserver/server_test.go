@@ -272,3 +272,20 @@ func TestNoMechanismsMeansNoLogin(t *testing.T) {
 		S: a3 BAD
 	`)
 }
+
+// Without it clients that give up and come again would leave searches behind.
+func TestSearchEndsWithItsClient(t *testing.T) {
+	b, log := newFakeBackend(), &logBuffer{}
+	c := inMailboxOf(t, b, log.logTo)
+	b.inbox().searching = make(chan struct{})
+	c.send("a1 SEARCH ALL")
+	<-b.inbox().searching
+	c.conn.Close()
+	for range 1000 {
+		if strings.Contains(log.String(), errHungUp.reason) {
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	t.Error("the search goes on")
+}
