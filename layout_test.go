@@ -30,9 +30,9 @@ var layout = []struct {
 	{"internal/store/embedded", "internal/store"},
 
 	// Mail outside of a store.
-	{"internal/maildir", "imap"},
+	{"internal/maildir", "imap imapwire"},
 	{"internal/mbox", "imap"},
-	{"internal/transfer", "imap internal/maildir internal/mbox"},
+	{"internal/transfer", "imap imapwire internal/maildir internal/mbox"},
 
 	// The rules of mail, and the ways to it. Mail implements the ports of imapserver.
 	{"internal/auth", "imap imapserver sasl"},
@@ -40,18 +40,18 @@ var layout = []struct {
 	{"internal/mail", "imap imapwire imapserver message sasl internal/store internal/auth internal/lmtp internal/transfer"},
 	{"internal/certs", ""},
 	{"internal/config", ""},
-	{"internal/admin", "imap internal/auth internal/config internal/mail internal/transfer"},
+	{"internal/admin", "imap imapserver sasl internal/auth internal/config internal/mail internal/transfer"},
 	{"internal/demo", "imap internal/admin internal/transfer"},
 
 	// Where everything is joined.
 	{"internal/daemon", "*"},
 	{"cmd/tidemark", "imap internal/admin internal/config internal/daemon internal/demo internal/transfer internal/maildir internal/mbox"},
 
-	// For tests only. The model and the transcripts judge the server, and so know only
-	// the protocol, or not even that.
+	// For tests only. Transcripts judge the server, and so know only the protocol;
+	// simtest starts whole servers, but its model knows nothing of theirs.
 	{"internal/store/storetest", "internal/store"},
 	{"internal/transcript", "imap imapwire"},
-	{"internal/simtest", ""},
+	{"internal/simtest", "*"},
 	{"internal/clienttest", ""},
 }
 

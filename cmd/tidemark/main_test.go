@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -16,6 +17,9 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"tidemark/internal/config"
+	"tidemark/internal/daemon"
 )
 
 func TestMain(m *testing.M) {
@@ -42,6 +46,22 @@ func TestScripts(t *testing.T) {
 			"message": cmdMessage,
 		},
 	})
+}
+
+// If this fails, a service manager restarts a server in vain, or does not restart one
+// that could go on.
+func TestExitCodes(t *testing.T) {
+	for want, err := range map[int]error{
+		exitFailed:   errors.New("something"),
+		exitUsage:    usagef("wrong"),
+		exitProblems: &foundProblems{},
+		exitStorage:  errors.Join(fmt.Errorf("%w: disk", daemon.ErrStorageFailed), errors.New("close")),
+		exitConfig:   errors.Join(&config.Error{}, &config.Error{}),
+	} {
+		if have := exitCode(err); have != want {
+			t.Errorf("%v: exit code %d, want %d", err, have, want)
+		}
+	}
 }
 
 // patience is how long anything may take. It is only ever reached by failure.

@@ -247,6 +247,16 @@ func TestBadSet(t *testing.T) {
 	}
 }
 
+// If this fails, a socket in a directory with a long name is refused by the system
+// with "invalid argument".
+func TestLongSocketPath(t *testing.T) {
+	dir := "/" + strings.Repeat("x", 105)
+	_, err := Load("", []string{"server.data_dir=" + dir, "lmtp.listen=unix:/run/short.sock"})
+	if err == nil || strings.Count(err.Error(), "\n") != 0 || !strings.Contains(err.Error(), "admin.socket: the path "+dir+"/admin.sock has 117 bytes") {
+		t.Errorf("have %v", err)
+	}
+}
+
 // If this fails, sizes and durations are shown as something that reads back as
 // another value.
 func TestSizesAndDurations(t *testing.T) {

@@ -60,10 +60,31 @@ func Load(file string, set []string) (*Config, error) {
 			errs = append(errs, err)
 		}
 	}
+	if len(errs) == 0 {
+		errs = c.checkSockets(file)
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	return c, nil
+}
+
+// checkSockets finds sockets whose path has become too long by lying in the data
+// directory.
+func (c *Config) checkSockets(file string) (errs []error) {
+	check := func(key, path string) {
+		if path = c.InDataDir(path); len(path) > maxSocketPath {
+			errs = append(errs, &Error{File: file, Key: key, Text: fmt.Sprintf(
+				"the path %s has %d bytes, of which the system allows %d for a socket; write a shorter absolute path", path, len(path), maxSocketPath)})
+		}
+	}
+	check("admin.socket", string(c.Admin.Socket))
+	for _, a := range c.LMTP.Listen {
+		if network, path := a.Network(); network == "unix" {
+			check("lmtp.listen", path)
+		}
+	}
+	return errs
 }
 
 // merge takes over what the text of a configuration file sets.

@@ -210,7 +210,7 @@ func (s *server) wait(ctx context.Context, signals <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():
-			s.log.Error("stopping", "reason", context.Cause(ctx))
+			s.logCause(context.Cause(ctx))
 			return
 		case sig := <-signals:
 			if sig != syscall.SIGHUP {
@@ -220,6 +220,15 @@ func (s *server) wait(ctx context.Context, signals <-chan os.Signal) {
 			s.reload()
 		}
 	}
+}
+
+// logCause says why the server stops by itself.
+func (s *server) logCause(cause error) {
+	level := slog.LevelError
+	if errors.Is(cause, context.Canceled) {
+		level = slog.LevelInfo
+	}
+	s.log.Log(context.Background(), level, "stopping", "reason", cause)
 }
 
 // shutdown ends all servers at once and returns when they have ended, or when the

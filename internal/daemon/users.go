@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/user"
+	"syscall"
 
 	"tidemark/internal/admin"
 	"tidemark/internal/auth"
@@ -51,10 +54,31 @@ func OpenService(ctx context.Context, c *config.Config, warnings io.Writer) (s a
 	if !errors.Is(err, admin.ErrNotRunning) {
 		return nil, nil, err
 	}
+	if err := checkOwner(string(c.Server.DataDir)); err != nil {
+		return nil, nil, err
+	}
 	log, _ := newLogger(warnings, config.Log{Level: "warn", Format: c.Log.Format})
 	st, err := openStorage(c, storageOptions{Logger: log})
 	if err != nil {
 		return nil, nil, err
 	}
 	return newUsers(c, st.mail).service(st.mail), st.Close, nil
+}
+
+// checkOwner keeps root from leaving files in a data directory that the server, which
+// runs as another user, could not write.
+func checkOwner(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || os.Geteuid() != 0 {
+		return nil // what is wrong shows when the directory is opened
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || owner.Uid == 0 {
+		return nil
+	}
+	name := fmt.Sprintf("#%d", owner.Uid)
+	if u, err := user.LookupId(fmt.Sprint(owner.Uid)); err == nil {
+		name = u.Username
+	}
+	return fmt.Errorf("the data directory %s belongs to user %s and no server is running on it; start the server, or run this command as that user (sudo -u %s)", dir, name, name)
 }
