@@ -189,6 +189,12 @@ type Mailbox interface {
 	// been replaced by a SearchUID, and every SetRef is resolved to plain numbers.
 	Search(ctx context.Context, v View, key imap.SearchKey) (imap.NumSet, error)
 
+	// Sort returns those of uids that are in v, in the given order (RFC 5256 §3).
+	Sort(ctx context.Context, v View, order []imap.SortKey, uids imap.NumSet) ([]imap.UID, error)
+
+	// Thread returns those of uids that are in v as threads (RFC 5256 §3).
+	Thread(ctx context.Context, v View, algorithm imap.ThreadAlgorithm, uids imap.NumSet) ([]*imap.ThreadNode, error)
+
 	Close() error
 }
 

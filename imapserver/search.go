@@ -31,10 +31,7 @@ func (s *selected) search(ctx context.Context, cmd *imap.Search) (outcome, error
 		if cmd.Return != nil && cmd.Return.Save {
 			s.saved = nil // RFC 5182 §2.1
 		}
-		if limited.Err() != nil {
-			err = context.Cause(limited) // the time, or the client that has gone
-		}
-		return outcome{}, err
+		return outcome{}, searchError(limited, err)
 	}
 	if s.base != s.tip {
 		// What the client has not been told of, it cannot be given numbers for.

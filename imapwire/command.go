@@ -41,6 +41,8 @@ var commands = map[string]parser{
 	"FETCH":        func(d *Decoder) imap.Command { return d.fetch(false) },
 	"STORE":        func(d *Decoder) imap.Command { return d.store(false) },
 	"SEARCH":       func(d *Decoder) imap.Command { return d.search(false) },
+	"SORT":         func(d *Decoder) imap.Command { return d.sort(false) },
+	"THREAD":       func(d *Decoder) imap.Command { return d.thread(false) },
 	"COPY":         func(d *Decoder) imap.Command { return d.copyOrMove(false, false) },
 	"MOVE":         func(d *Decoder) imap.Command { return d.copyOrMove(false, true) },
 }
@@ -50,6 +52,8 @@ var uidCommands = map[string]parser{
 	"FETCH":   func(d *Decoder) imap.Command { return d.fetch(true) },
 	"STORE":   func(d *Decoder) imap.Command { return d.store(true) },
 	"SEARCH":  func(d *Decoder) imap.Command { return d.search(true) },
+	"SORT":    func(d *Decoder) imap.Command { return d.sort(true) },
+	"THREAD":  func(d *Decoder) imap.Command { return d.thread(true) },
 	"COPY":    func(d *Decoder) imap.Command { return d.copyOrMove(true, false) },
 	"MOVE":    func(d *Decoder) imap.Command { return d.copyOrMove(true, true) },
 	"EXPUNGE": (*Decoder).uidExpunge,

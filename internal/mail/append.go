@@ -115,16 +115,12 @@ func (u *Upload) finish() error {
 	scanned := u.scanner.Finish()
 	u.sent = packTime(scanned.Sent)
 	u.record = summarise(scanned, ref.Info()).encode()
-	u.text = textOf(scanned.Header).encode()
+	u.text = textOf(scanned).encode()
 	return nil
 }
 
-// summarise returns the record of what FETCH, SORT and THREAD ask for.
+// summarise returns the record of what FETCH asks for.
 func summarise(s *message.Scanned, blob store.BlobInfo) *emailRecord {
-	var references []byte
-	for _, id := range s.References {
-		references = appendString(references, id)
-	}
 	return &emailRecord{
 		Blob:          blob.ID,
 		Size:          uint32(blob.Size),
@@ -133,9 +129,6 @@ func summarise(s *message.Scanned, blob store.BlobInfo) *emailRecord {
 		Body:          imapwire.AppendBody(nil, s.Structure, false),
 		BodyStructure: imapwire.AppendBody(nil, s.Structure, true),
 		Preview:       []byte(s.Preview),
-		Subject:       []byte(s.BaseSubject),
-		MessageID:     []byte(s.MessageID),
-		References:    references,
 	}
 }
 

@@ -220,9 +220,6 @@ type emailRecord struct {
 	Body          []byte
 	BodyStructure []byte
 	Preview       []byte
-	Subject       []byte // base subject, RFC 5256 §2.1
-	MessageID     []byte
-	References    []byte // ids, each with its length before it
 }
 
 func (e *emailRecord) encode() []byte {
@@ -240,10 +237,8 @@ func (e *emailRecord) encode() []byte {
 	return b
 }
 
-func (e *emailRecord) fields() [8]*[]byte {
-	return [...]*[]byte{
-		&e.Envelope, &e.Body, &e.BodyStructure, &e.Parts, &e.Preview, &e.Subject, &e.MessageID, &e.References,
-	}
+func (e *emailRecord) fields() [5]*[]byte {
+	return [...]*[]byte{&e.Envelope, &e.Body, &e.BodyStructure, &e.Parts, &e.Preview}
 }
 
 func decodeEmailRecord(b []byte, e *emailRecord) error {
@@ -260,25 +255,50 @@ func decodeEmailRecord(b []byte, e *emailRecord) error {
 	return r.done()
 }
 
-// textRecord has the header fields that SEARCH asks for most, decoded and folded
-// for comparison (message.Fold).
-type textRecord [len(textFields)][]byte
+// textRecord is what SEARCH, SORT and THREAD ask of a message beyond the columns. It is
+// small and stands apart from the emailRecord, so that going through a mailbox reads
+// little. The texts are decoded and folded for comparison (message.Fold); decoding does not
+// copy them.
+type textRecord struct {
+	Fields  [len(textFields)][]byte
+	Sort    [len(sortTexts)][]byte
+	IsReply bool
+	IDs     []byte // threadID of the message, then those of its references; 8 octets each
+}
 
-// textFields are the fields of a textRecord.
+// textFields are the header fields kept for SEARCH.
 var textFields = [...]string{"Subject", "From", "To", "Cc", "Bcc", "Message-ID"}
+
+// sortTexts are the texts kept for SORT (RFC 5256 §3, RFC 5957 §3), Subject being the base
+// subject.
+var sortTexts = [...]imap.SortField{
+	imap.SortSubject, imap.SortFrom, imap.SortTo, imap.SortCc, imap.SortDisplayFrom, imap.SortDisplayTo,
+}
 
 func (t *textRecord) encode() []byte {
 	b := []byte{textVersion}
-	for _, f := range t {
+	for _, f := range t.Fields {
 		b = appendField(b, f)
 	}
-	return b
+	for _, f := range t.Sort {
+		b = appendField(b, f)
+	}
+	b = append(b, boolByte(t.IsReply))
+	return appendField(b, t.IDs)
 }
 
 func decodeTextRecord(b []byte, t *textRecord) error {
 	r := newReader(b, textVersion, "text")
-	for i := range t {
-		t[i] = r.bytes()
+	for i := range t.Fields {
+		t.Fields[i] = r.bytes()
+	}
+	for i := range t.Sort {
+		t.Sort[i] = r.bytes()
+	}
+	t.IsReply = r.byte() != 0
+	t.IDs = r.bytes()
+	if len(t.IDs)%8 != 0 {
+		r.fail()
 	}
 	return r.done()
 }

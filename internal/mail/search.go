@@ -73,18 +73,20 @@ func (v *view) quickSearch(t test) (hits imap.NumSet, rest []place) {
 }
 
 // searchPerRead is how many messages are read in one look at the store.
-const searchPerRead = 256
+const searchPerRead = 1024
 
 func (a *account) fullSearch(ctx context.Context, t test, rest []place) (imap.NumSet, error) {
 	var found imap.NumSet
 	for len(rest) > 0 {
 		n := min(len(rest), searchPerRead)
 		err := a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
+			texts := &textCursor{r: r}
+			defer texts.close()
 			for _, p := range rest[:n] {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				m := &searched{ctx: ctx, account: a, reader: r, email: emailID(p.c.email[p.i])}
+				m := &searched{ctx: ctx, account: a, reader: r, texts: texts, email: emailID(p.c.email[p.i])}
 				ok, err := t.full(p, m)
 				m.close()
 				switch {
@@ -110,6 +112,7 @@ type searched struct {
 	ctx     context.Context
 	account *account
 	reader  store.Reader
+	texts   *textCursor
 	email   emailID
 
 	text    *textRecord
@@ -123,16 +126,11 @@ func (m *searched) close() {
 	}
 }
 
-func (m *searched) textRecord() (*textRecord, error) {
-	if m.text != nil {
-		return m.text, nil
+func (m *searched) textRecord() (t *textRecord, err error) {
+	if m.text == nil {
+		m.text, err = m.texts.at(m.email)
 	}
-	b, err := m.reader.Get(textKey(m.email))
-	if err != nil {
-		return nil, err
-	}
-	m.text = new(textRecord)
-	return m.text, decodeTextRecord(b, m.text)
+	return m.text, err
 }
 
 func (m *searched) open() (*content, error) {
@@ -360,7 +358,7 @@ func (t *fieldTest) full(_ place, m *searched) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		return t.needle.MatchFolded(text[t.folded]), nil
+		return t.needle.MatchFolded(text.Fields[t.folded]), nil
 	}
 	header, err := m.headerSection()
 	if err != nil {
@@ -389,14 +387,4 @@ func (t *contentTest) full(_ place, m *searched) (bool, error) {
 		return false, err
 	}
 	return t.needle.MatchText(c.blob, c.root, t.headers)
-}
-
-// textOf returns the fields of a header that SEARCH asks for most, decoded and
-// folded.
-func textOf(header []byte) *textRecord {
-	var t textRecord
-	for i, name := range textFields {
-		t[i] = message.AppendFolded(nil, header, name)
-	}
-	return &t
 }
