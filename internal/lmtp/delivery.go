@@ -32,6 +32,8 @@ func (s *session) deliver(r *recipient, sp *spool, t trace) (answer error) {
 	if err != nil {
 		return s.refuse(r, err)
 	}
+	s.server.metrics.count(250, 1)
+	s.server.metrics.took.Observe(time.Since(t.time).Seconds())
 	s.log.Info("lmtp: delivered", "id", t.id, "user", r.user, "mailbox", mailbox,
 		"from", clip(t.from), "octets", sp.size, "took", time.Since(t.time))
 	return reply(250, smtp.EnhancedCode{2, 1, 5}, "Delivered "+t.id)
@@ -68,6 +70,7 @@ func reply(code int, enhanced smtp.EnhancedCode, text string) *smtp.SMTPError {
 // logs what an operator may want to know.
 func (s *session) refuse(r *recipient, err error) error {
 	answer := recipientReply(err)
+	s.server.metrics.count(answer.Code, 1)
 	if answer == replyTemporary {
 		s.log.Error("lmtp: recipient deferred", "to", clip(r.address.String()), "error", err)
 	} else {
@@ -109,7 +112,17 @@ func isRoomError(err error) bool {
 // refuseMessage returns the reply, for all recipients, to a message that could
 // not be taken in.
 func (s *session) refuseMessage(err error) error {
-	s.log.Info("lmtp: message refused", "from", clip(s.from), "reason", err)
+	answer := messageReply(err)
+	s.server.metrics.count(answer.Code, len(s.recipients))
+	if answer == replyTemporary {
+		s.log.Error("lmtp: message deferred", "from", clip(s.from), "error", err)
+	} else {
+		s.log.Info("lmtp: message refused", "from", clip(s.from), "reason", err)
+	}
+	return answer
+}
+
+func messageReply(err error) *smtp.SMTPError {
 	switch {
 	case errors.Is(err, errTooBig):
 		return replyTooBig

@@ -111,7 +111,7 @@ func (a *fakeAccount) Close() error {
 var errDisk = errors.New("disk is on fire")
 
 // start runs a server for f on loopback and ends it with the test.
-func start(t *testing.T, f *fakeMail, c Config) (*Server, string) {
+func start(t testing.TB, f *fakeMail, c Config) (*Server, string) {
 	t.Helper()
 	s := NewServer(f, c)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -138,12 +138,12 @@ func start(t *testing.T, f *fakeMail, c Config) (*Server, string) {
 
 // client is a raw connection to the server.
 type client struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 	in   *bufio.Reader
 }
 
-func dial(t *testing.T, addr string) *client {
+func dial(t testing.TB, addr string) *client {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -197,7 +197,7 @@ func (c *client) expectEnd() {
 }
 
 // greeted is a client that has said LHLO.
-func greeted(t *testing.T, addr string) *client {
+func greeted(t testing.TB, addr string) *client {
 	t.Helper()
 	c := dial(t, addr)
 	c.expect("220 ")

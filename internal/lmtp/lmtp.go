@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"tidemark/imapserver"
 )
 
@@ -81,6 +83,8 @@ type Config struct {
 	SpoolDir string
 	// Logger; default is to log nothing.
 	Logger *slog.Logger
+	// Metrics is where the metrics are registered, if it is not nil.
+	Metrics prometheus.Registerer
 }
 
 func (c Config) withDefaults() Config {

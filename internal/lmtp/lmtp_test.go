@@ -3,6 +3,7 @@ package lmtp
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // An MTA would not get its mail in, or the trace fields that people and filters
@@ -171,7 +173,8 @@ func TestRecipientReplies(t *testing.T) {
 func TestRepliesForEachRecipient(t *testing.T) {
 	f := newFakeMail("alice", "bob", "carol")
 	f.broken["bob"] = errDisk
-	_, addr := start(t, f, Config{})
+	metrics := prometheus.NewRegistry()
+	_, addr := start(t, f, Config{Metrics: metrics})
 	c := greeted(t, addr)
 	c.begin("alice@x.org", "bob@x.org", "alice@x.org", "carol@x.org")
 	c.send("Subject: x\r\n\r\n.\r\n")
@@ -180,6 +183,21 @@ func TestRepliesForEachRecipient(t *testing.T) {
 		if got := len(f.messages(user, "INBOX")); got != want {
 			t.Errorf("%s has %d messages, want %d", user, got, want)
 		}
+	}
+	families, err := metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := make(map[string]float64)
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			for _, label := range m.GetLabel() {
+				counted[label.GetValue()] = m.GetCounter().GetValue()
+			}
+		}
+	}
+	if want := map[string]float64{"delivered": 2, "deferred": 1}; !maps.Equal(counted, want) {
+		t.Errorf("counted %v, want %v", counted, want)
 	}
 }
 

@@ -20,6 +20,7 @@ type Server struct {
 	config   Config
 	domains  map[string]bool
 	replies  map[string]string // see corrections
+	metrics  *metrics
 	protocol *smtp.Server
 
 	// deliveries is cancelled when Shutdown has waited long enough.
@@ -39,6 +40,7 @@ func NewServer(b Backend, c Config) *Server {
 		config:  c,
 		domains: make(map[string]bool, len(c.Domains)),
 		replies: corrections(c.MaxMessage),
+		metrics: newMetrics(c.Metrics),
 		wires:   make(map[*wire]struct{}),
 	}
 	for _, d := range c.Domains {
