@@ -64,7 +64,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	}
 	e.fault = newFault(opts.Logger, opts.Failed)
 	e.space = newSpace(opts, dir)
-	e.fs = newGuardedFS(vfs.OnDiskFull(opts.FS, e.space.onFull), e.fault)
+	e.fs = newGuardedFS(vfs.OnDiskFull(opts.FS, e.space.onFull), e.fault, e.space)
 	if err := prepareDir(opts.FS, dir); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
@@ -102,8 +102,9 @@ func openPebble(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
 	return pebble.Open(dir, opts)
 }
 
-// Close implements store.Engine. The error tells of changes that are safe but
-// could not be put in their final place.
+// Close implements store.Engine. The error is that of a storage that has failed
+// before. What goes wrong in closing is only logged, because all that was
+// acknowledged is in the log.
 func (e *Engine) Close() error {
 	if e.closed.Swap(true) {
 		return store.ErrClosed
@@ -117,19 +118,16 @@ func (e *Engine) Close() error {
 		// under them, and the process is of no more use anyway.
 		return e.failure()
 	}
+	failure := e.failure()
 	e.fault.end()
-	if e.failure() == nil {
+	if failure == nil {
 		e.flush()
 	}
 	e.fault.unblock()
-	err := errors.Join(e.db.Close(), e.files.close())
-	if ferr := e.failure(); ferr != nil {
-		return ferr
+	if err := errors.Join(e.db.Close(), e.files.close()); err != nil && e.failure() == nil {
+		e.log.Warn("storage: not closed well", "error", err)
 	}
-	if err != nil {
-		return fmt.Errorf("%w: close store: %v", store.ErrFailed, err)
-	}
-	return nil
+	return failure
 }
 
 const (

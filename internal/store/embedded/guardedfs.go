@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path"
@@ -21,6 +22,7 @@ import (
 type guardedFS struct {
 	vfs.FS
 	fault *fault
+	space *space
 	// strikes counts the tables in a row that could not be written. Pebble tries
 	// again at once and for ever; each strike makes the next try wait.
 	strikes atomic.Int32
@@ -30,10 +32,14 @@ const (
 	// maxStrikes in a row, after some 10 s, mean that the storage has failed.
 	maxStrikes = 12
 	strikeTime = 10 * time.Millisecond
-	maxWait    = 2 * time.Second
+	// fullStrikes are given for a full disk: the next try comes after 160 ms.
+	fullStrikes = 4
+	maxWait     = 2 * time.Second
 )
 
-func newGuardedFS(fs vfs.FS, f *fault) *guardedFS { return &guardedFS{FS: fs, fault: f} }
+func newGuardedFS(fs vfs.FS, f *fault, s *space) *guardedFS {
+	return &guardedFS{FS: fs, fault: f, space: s}
+}
 
 // role is what a file is for, and with it what an error means.
 type role int
@@ -80,9 +86,8 @@ func (g *guardedFS) after(r role, err error) error {
 	}
 	switch r {
 	case roleLog, roleValue:
-		// Pebble 2.1 closes a file of values twice after an error, and panics.
-		// That it believes the file to be whole does no harm: the manifest cannot
-		// be written any more.
+		// That Pebble believes a file of values to be whole does no harm: the
+		// manifest cannot be written any more. See guardedFile.writeValues.
 		g.fault.fail(err)
 		return nil
 	case roleTable:
@@ -105,7 +110,7 @@ func (g *guardedFS) do(r role, change func() error) error {
 
 // open makes a file with create. If it cannot, and nobody may know, the file goes
 // nowhere.
-func (g *guardedFS) open(name string, create func() (vfs.File, error)) (vfs.File, error) {
+func (g *guardedFS) open(name string, c vfs.DiskWriteCategory, create func() (vfs.File, error)) (vfs.File, error) {
 	r := roleOf(name)
 	if r == roleTable || r == roleValue {
 		g.holdBack()
@@ -121,7 +126,13 @@ func (g *guardedFS) open(name string, create func() (vfs.File, error)) (vfs.File
 	if f == nil {
 		f = vfs.NewMemFile(nil)
 	}
-	return &guardedFile{File: f, fs: g, role: r}, nil
+	return &guardedFile{File: f, fs: g, role: r, name: name, compaction: isCompaction(c)}, nil
+}
+
+// isCompaction tells by Pebble's names for them whether a file is the work of a
+// compaction, and not of a flush.
+func isCompaction(c vfs.DiskWriteCategory) bool {
+	return c == "pebble-compaction" || c == "pebble-blob-file-rewrite"
 }
 
 // holdBack delays the making of a table after others failed. When the storage has
@@ -149,7 +160,7 @@ func (g *guardedFS) strike(err error) {
 	case g.fault.ending.Load():
 		g.fault.fail(err)
 	case noSpace(err):
-		g.strikes.CompareAndSwap(0, 1)
+		g.strikes.CompareAndSwap(0, fullStrikes)
 	case g.strikes.Add(1) > maxStrikes:
 		g.fault.fail(err)
 	}
@@ -160,17 +171,17 @@ func (g *guardedFS) flushed() { g.strikes.Store(0) }
 
 // Create implements vfs.FS.
 func (g *guardedFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return g.open(name, func() (vfs.File, error) { return g.FS.Create(name, c) })
+	return g.open(name, c, func() (vfs.File, error) { return g.FS.Create(name, c) })
 }
 
 // ReuseForWrite implements vfs.FS.
 func (g *guardedFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return g.open(newname, func() (vfs.File, error) { return g.FS.ReuseForWrite(oldname, newname, c) })
+	return g.open(newname, c, func() (vfs.File, error) { return g.FS.ReuseForWrite(oldname, newname, c) })
 }
 
 // OpenReadWrite implements vfs.FS.
 func (g *guardedFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
-	return g.open(name, func() (vfs.File, error) { return g.FS.OpenReadWrite(name, c, opts...) })
+	return g.open(name, c, func() (vfs.File, error) { return g.FS.OpenReadWrite(name, c, opts...) })
 }
 
 // OpenDir implements vfs.FS. Pebble syncs the directory of its log when it makes a
@@ -214,35 +225,106 @@ func (g *guardedFS) Unwrap() vfs.FS { return g.FS }
 // guardedFile is a file of a guardedFS.
 type guardedFile struct {
 	vfs.File
-	fs   *guardedFS
-	role role
+	fs         *guardedFS
+	role       role
+	name       string
+	compaction bool
+	// held is what a file of values has had no room for, at most some small writes.
+	held []byte
+	// broken is set when a file of values had no room for more than that. It is
+	// removed when it is closed, since Pebble forgets it.
+	broken error
 }
 
 // Write implements vfs.File.
-func (f *guardedFile) Write(p []byte) (int, error) {
-	n := len(p)
-	err := f.fs.do(f.role, func() (err error) {
+func (f *guardedFile) Write(p []byte) (n int, err error) {
+	size := len(p)
+	if err := f.crowded(size); err != nil {
+		return 0, err
+	}
+	err = f.fs.do(f.role, func() (err error) {
 		if f.role == roleValue {
-			return f.writePatiently(p)
+			return f.writeValues(p)
 		}
 		n, err = f.File.Write(p)
 		return err
 	})
-	if err == nil {
-		n = len(p)
+	switch {
+	case f.broken != nil && size >= bufferSize:
+		return 0, f.broken
+	case err == nil:
+		return size, nil
 	}
 	return n, err
 }
 
-// writePatiently writes p when there is room for it. New changes are refused in
-// the meantime, and what is to be written here is still in the log.
-func (f *guardedFile) writePatiently(p []byte) error {
-	for {
-		n, err := f.File.Write(p)
-		if p = p[n:]; !noSpace(err) || !f.fs.awaitRoom() {
+// bufferSize is the size of the buffer in front of the files that Pebble writes.
+const bufferSize = 4096
+
+// crowded returns an error if a compaction would write to the space that is kept
+// free. Mail needs it more, and the compaction can be done later.
+func (f *guardedFile) crowded(size int) error {
+	if f.compaction && size >= bufferSize && f.broken == nil && f.fs.space.crowded() {
+		err := f.fs.after(roleTable, syscall.ENOSPC)
+		if f.role == roleValue {
+			f.broken = err
+		}
+		return err
+	}
+	return nil
+}
+
+// writeValues writes to a file of values. Pebble 2.1 panics if the last write,
+// which flushes its buffer, or the sync behind it fails. So when the disk is full a
+// write of up to the buffer's size is held; if there is no room for it at the next
+// large one, that fails.
+func (f *guardedFile) writeValues(p []byte) error {
+	if f.broken != nil {
+		return nil
+	}
+	large := len(p) > bufferSize || len(p) == bufferSize && len(f.held) > 0
+	if len(f.held) > 0 {
+		f.held = append(f.held, p...)
+		p = f.held
+	}
+	n, err := f.File.Write(p)
+	switch {
+	case !noSpace(err):
+		f.held = nil
+		return err
+	case large:
+		f.fs.strikes.CompareAndSwap(0, fullStrikes)
+		f.broken = err
+	default:
+		f.held = bytes.Clone(p[n:])
+	}
+	return nil
+}
+
+// writeHeld writes the end of a file of values when there is room. New changes are
+// refused in the meantime, and what is to be written here is still in the log.
+func (f *guardedFile) writeHeld() error {
+	for len(f.held) > 0 {
+		n, err := f.File.Write(f.held)
+		f.held = f.held[n:]
+		if err != nil && (!noSpace(err) || !f.fs.awaitRoom()) {
 			return err
 		}
 	}
+	return nil
+}
+
+// sync writes what is held and syncs the file.
+func (f *guardedFile) sync(how func() error) error {
+	return f.fs.do(f.role, func() error {
+		if f.broken != nil {
+			return nil
+		}
+		if err := f.writeHeld(); err != nil {
+			return err
+		}
+		return how()
+	})
 }
 
 // awaitRoom waits a little and tells whether to try again.
@@ -283,10 +365,10 @@ func (f *guardedFile) Preallocate(offset, length int64) error {
 }
 
 // Sync implements vfs.File.
-func (f *guardedFile) Sync() error { return f.fs.do(f.role, f.File.Sync) }
+func (f *guardedFile) Sync() error { return f.sync(f.File.Sync) }
 
 // SyncData implements vfs.File.
-func (f *guardedFile) SyncData() error { return f.fs.do(f.role, f.File.SyncData) }
+func (f *guardedFile) SyncData() error { return f.sync(f.File.SyncData) }
 
 // SyncTo implements vfs.File.
 func (f *guardedFile) SyncTo(length int64) (full bool, err error) {
@@ -300,6 +382,9 @@ func (f *guardedFile) SyncTo(length int64) (full bool, err error) {
 // Close implements vfs.File.
 func (f *guardedFile) Close() error {
 	err := f.File.Close()
+	if f.broken != nil {
+		return f.fs.Remove(f.name)
+	}
 	if f.fs.fault.failure() != nil && f.role != roleTable && f.role != roleMeta {
 		return nil
 	}

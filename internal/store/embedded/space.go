@@ -74,6 +74,9 @@ func (s *space) check(small bool) error {
 	return nil
 }
 
+// crowded tells whether nothing large may be written.
+func (s *space) crowded() bool { return s.check(false) != nil }
+
 // freeBytes returns the free space, asking the disk now and then.
 func (s *space) freeBytes() int64 {
 	asked, now := s.asked.Load(), int64(time.Since(s.start))

@@ -170,6 +170,11 @@ func (f *fixture) adopt(id store.AccountID, content []byte) store.BlobID {
 	return ref.Info().ID
 }
 
+// WriteBlob makes a finished blob with the content.
+func WriteBlob(ctx context.Context, e store.Engine, id store.AccountID, content []byte) (store.BlobRef, error) {
+	return writeBlob(ctx, e, id, int64(len(content)), content)
+}
+
 // writeBlob writes the content in pieces of many sizes.
 func writeBlob(ctx context.Context, e store.Engine, id store.AccountID, announced int64, content []byte) (store.BlobRef, error) {
 	w, err := e.NewBlob(ctx, id, announced)
