@@ -67,7 +67,6 @@ func (c *conn) run(ctx context.Context, implicitTLS bool) {
 	started := time.Now()
 	c.srv.metrics.connections.Inc()
 	err := c.converse(ctx, implicitTLS)
-	c.state.close()
 	c.farewell(err)
 	c.t.release()
 
@@ -87,6 +86,7 @@ func (c *conn) converse(ctx context.Context, implicitTLS bool) (err error) {
 			err = c.contain(p)
 		}
 	}()
+	defer func() { c.state.close() }()
 	if implicitTLS {
 		if err := c.handshake(); err != nil {
 			return err

@@ -307,6 +307,17 @@ func (s *fakeSession) Search(ctx context.Context, v View, key imap.SearchKey) (i
 	return uids, nil
 }
 
+func (s *fakeSession) Sort(_ context.Context, _ View, _ []imap.SortKey, uids imap.NumSet) (sorted []imap.UID, _ error) {
+	for uid := range uids.All() {
+		sorted = append(sorted, imap.UID(uid))
+	}
+	return sorted, nil
+}
+
+func (s *fakeSession) Thread(context.Context, View, imap.ThreadAlgorithm, imap.NumSet) ([]*imap.ThreadNode, error) {
+	return nil, nil
+}
+
 type fakeSummary struct{}
 
 func (fakeSummary) Envelope() []byte       { return []byte("(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)") }

@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"tidemark/imap"
@@ -16,30 +17,53 @@ var errSearchTime = imap.Refuse(imap.CodeLimit, "Search took too long")
 
 // search is SEARCH (RFC 9051 §6.4.4, RFC 4731, RFC 5182).
 func (s *selected) search(ctx context.Context, cmd *imap.Search) (outcome, error) {
-	if s.enabled.utf8 && cmd.Charset != "" && cmd.Charset != "UTF-8" {
-		return outcome{}, imap.Bad("CHARSET is not allowed after UTF8=ACCEPT") // RFC 6855 §3
+	limited, cancel := context.WithTimeoutCause(ctx, searchTime, errSearchTime)
+	defer cancel()
+	found, r, err := s.find(limited, cmd.Charset, cmd.Key)
+	if err != nil {
+		if cmd.Return != nil && cmd.Return.Save && !isBad(err) {
+			s.saved = nil // RFC 5182 §2.1
+		}
+		return outcome{}, err
 	}
-	r := searchResolver{selected: s}
-	key := r.resolve(cmd.Key)
+	s.answerSearch(cmd, found, r.modSeq)
+	return outcome{holdExpunges: r.seqs}, s.writeError()
+}
+
+func isBad(err error) bool {
+	var refusal *imap.Error
+	return errors.As(err, &refusal) && refusal.Kind == imap.BAD
+}
+
+// find returns the UIDs of the messages that the client knows and that match, and what
+// was seen in key. Its errors are those for the client.
+func (s *selected) find(ctx context.Context, charset string, key imap.SearchKey) (imap.NumSet, *searchResolver, error) {
+	if s.enabled.utf8 && charset != "" && charset != "UTF-8" {
+		return nil, nil, imap.Bad("CHARSET is not allowed after UTF8=ACCEPT") // RFC 6855 §3
+	}
+	r := &searchResolver{selected: s}
+	resolved := r.resolve(key)
 	if r.modSeq {
 		s.enableCondStore()
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, searchTime, errSearchTime)
-	defer cancel()
-	found, err := s.mailbox.Search(limited, s.tip, key)
+	found, err := s.mailbox.Search(ctx, s.tip, resolved)
 	if err != nil {
-		if cmd.Return != nil && cmd.Return.Save {
-			s.saved = nil // RFC 5182 §2.1
-		}
-		return outcome{}, searchError(limited, err)
+		return nil, nil, searchError(ctx, err)
 	}
 	if s.base != s.tip {
 		// What the client has not been told of, it cannot be given numbers for.
 		found = s.base.UIDs(s.base.Seqs(found))
 	}
-	s.answerSearch(cmd, found, r.modSeq)
-	// RFC 7162 §3.2.10.2: VANISHED must not follow a UID SEARCH with sequence numbers.
-	return outcome{holdExpunges: r.seqs}, s.writeError()
+	return found, r, nil
+}
+
+// searchError says that the time was over, or that the client has gone, where that
+// is why a search failed.
+func searchError(limited context.Context, err error) error {
+	if limited.Err() != nil {
+		return context.Cause(limited)
+	}
+	return err
 }
 
 // answerSearch sends the result and saves it.
@@ -111,7 +135,9 @@ func (s *selected) highestModSeq(uids imap.NumSet, asked bool) imap.ModSeq {
 type searchResolver struct {
 	*selected
 	modSeq bool // a MODSEQ key was there
-	seqs   bool // a sequence set was there
+	// seqs: a sequence set was there, and VANISHED must not follow even a UID SEARCH
+	// (RFC 7162 §3.2.10.2).
+	seqs bool
 }
 
 func (r *searchResolver) resolve(key imap.SearchKey) imap.SearchKey {
