@@ -36,6 +36,7 @@ var layout = []struct {
 
 	// The rules of mail, and the ways to it. Mail implements the ports of imapserver.
 	{"internal/auth", "imap imapserver sasl"},
+	{"internal/auth/dovecotauth", "imap imapserver sasl"},
 	{"internal/lmtp", "imap imapserver"},
 	{"internal/mail", "imap imapwire imapserver message sasl internal/store internal/auth internal/lmtp internal/transfer"},
 	{"internal/certs", ""},

@@ -19,7 +19,7 @@ import (
 )
 
 // fake is an Authenticator that knows alice.
-type fake struct{ salt, password string }
+type fake struct{ password string }
 
 func (fake) Mechanisms(p imapserver.Peer) []string {
 	if p.TLS == nil {
