@@ -78,6 +78,9 @@ func (a *authenticated) receive(upload Upload) error {
 			}
 		}
 		if err == io.EOF {
+			if a.dec.Buffered() == 0 {
+				quickAck(a.t.socket)
+			}
 			return nil
 		}
 		if err != nil {
