@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -106,8 +107,10 @@ func (w *wire) nextCommand() error {
 		return w.bye("500 5.5.6 Line too long")
 	case err != nil && !w.await():
 		return w.bye("421 4.3.2 Shutting down")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return err // the library says goodbye
 	case err != nil:
-		return err
+		return io.EOF // the peer has gone, which is no error of ours
 	case !bytes.HasSuffix(line, []byte("\r\n")) || bytes.IndexByte(line, '\r') != len(line)-2:
 		return w.bye("500 5.5.2 Lines must end in CR LF")
 	case hasVerb(line, "BDAT"):
