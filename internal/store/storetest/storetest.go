@@ -5,8 +5,10 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"tidemark/internal/store"
@@ -268,12 +270,8 @@ func wantPanic(t *testing.T, what string, fn func()) {
 // content returns n bytes that depend on the seed.
 func content(seed uint64, n int) []byte {
 	b := make([]byte, n)
-	x := seed*2862933555777941757 + 3037000493
-	for i := range b {
-		x ^= x << 13
-		x ^= x >> 7
-		x ^= x << 17
-		b[i] = byte(x)
-	}
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
+	rand.NewChaCha8(key).Read(b)
 	return b
 }

@@ -34,8 +34,8 @@ type Ledger struct {
 	seen map[store.AccountID]uint64
 }
 
-// workAccounts are the accounts of a workload.
-const workAccounts = 3
+// Accounts is the number of accounts of a workload; they are 0, 1 and so on.
+const Accounts = 3
 
 // NewLedger returns an empty ledger. The seed chooses the workload.
 func NewLedger(seed uint64) *Ledger {
@@ -91,9 +91,9 @@ func (l *Ledger) Work(ctx context.Context, e store.Engine, n int) error {
 	var mu sync.Mutex
 	var errs []error
 	var running sync.WaitGroup
-	for g := range 2 * workAccounts {
+	for g := range 2 * Accounts {
 		running.Go(func() {
-			id := store.AccountID(g % workAccounts)
+			id := store.AccountID(g % Accounts)
 			for range n {
 				if err := l.transact(ctx, e, id); err != nil {
 					mu.Lock()
@@ -295,8 +295,8 @@ func (s *state) DeleteRange(start, end []byte) {
 // is there, each account holds what its log says, and Verify finds nothing.
 func (l *Ledger) Check(ctx context.Context, e store.Engine) error {
 	var errs []error
-	for id := range store.AccountID(workAccounts) {
-		if err := l.checkAccount(ctx, e, id); err != nil {
+	for id := range store.AccountID(Accounts) {
+		if err := l.CheckAccount(ctx, e, id); err != nil {
 			errs = append(errs, fmt.Errorf("account %d: %w", id, err))
 		}
 		err := e.Verify(ctx, id, func(p string) { errs = append(errs, errors.New(p)) })
@@ -305,7 +305,8 @@ func (l *Ledger) Check(ctx context.Context, e store.Engine) error {
 	return errors.Join(errs...)
 }
 
-func (l *Ledger) checkAccount(ctx context.Context, e store.Engine, id store.AccountID) error {
+// CheckAccount judges one account, without Verify.
+func (l *Ledger) CheckAccount(ctx context.Context, e store.Engine, id store.AccountID) error {
 	var s *state
 	err := e.View(ctx, id, func(r store.Reader) (err error) {
 		if s, err = loadState(r, l.seed); err != nil {
