@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,6 +62,44 @@ func TestExitCodes(t *testing.T) {
 		if have := exitCode(err); have != want {
 			t.Errorf("%v: exit code %d, want %d", err, have, want)
 		}
+	}
+}
+
+// If this fails, the sockets that systemd opens for the server are not served.
+func TestSocketActivation(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	socket, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	// LISTEN_PID is the process that the sockets are for, which sh becomes.
+	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec tidemark serve --set server.data_dir="$0" --set imap.tls_listen= --set imap.starttls_listen=127.0.0.1:1`, t.TempDir())
+	cmd.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=imap")
+	cmd.ExtraFiles = []*os.File{socket}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	}()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(line, "* OK ") {
+		t.Errorf("greeting %q, %v", line, err)
 	}
 }
 

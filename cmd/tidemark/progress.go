@@ -51,10 +51,30 @@ func (p *progress) end() {
 	}
 }
 
+// reportJSON is a report as programs read it.
+type reportJSON struct {
+	Mailboxes int           `json:"mailboxes"`
+	Stored    int           `json:"stored"`
+	Known     int           `json:"known"`
+	Refused   int           `json:"refused"`
+	Octets    int64         `json:"octets"`
+	Problems  []problemJSON `json:"problems"`
+}
+
+type problemJSON struct {
+	Mailbox string `json:"mailbox"`
+	Message string `json:"message,omitempty"`
+	Reason  string `json:"reason"`
+}
+
 // printReport says what a copy has done.
 func printReport(w io.Writer, r transfer.Report, asJSON bool) error {
 	if asJSON {
-		return printJSON(w, r)
+		out := reportJSON{r.Mailboxes, r.Stored, r.Known, r.Refused, r.Octets, []problemJSON{}}
+		for _, p := range r.Problems {
+			out.Problems = append(out.Problems, problemJSON(p))
+		}
+		return printJSON(w, out)
 	}
 	for _, p := range r.Problems {
 		fmt.Fprintf(w, "%s", printable(p.Mailbox))

@@ -12,12 +12,12 @@ import (
 
 // Setting describes one setting for people.
 type Setting struct {
-	Section string
-	Name    string
-	Doc     string // from the field's comment; one paragraph
-	Allowed string // what values look like
-	Default string // as TOML
-	Value   string // as TOML
+	Section string `json:"section"`
+	Name    string `json:"name"`
+	Doc     string `json:"doc"`     // from the field's comment; one paragraph
+	Allowed string `json:"allowed"` // what values look like
+	Default string `json:"default"` // as TOML
+	Value   string `json:"value"`   // as TOML
 }
 
 // Key returns "section.name".

@@ -17,8 +17,9 @@ import (
 	"tidemark/internal/lmtp"
 )
 
-// build makes the servers, which do not listen yet.
-func (s *server) build() error {
+// build makes the servers, which do not listen yet. healthy says why the server is not
+// well.
+func (s *server) build(healthy func() error) error {
 	c := s.o.Config
 	hostname, err := hostnameOf(c)
 	if err != nil {
@@ -56,7 +57,7 @@ func (s *server) build() error {
 		Logger:     s.log,
 	})
 	s.admin = newHTTPServer(admin.NewHandler(users.service(s.storage.mail), s.log), s.log)
-	s.monitor = newHTTPServer(admin.NewMonitorHandler(s.registry, func() error { return nil }), s.log)
+	s.monitor = newHTTPServer(admin.NewMonitorHandler(s.registry, healthy), s.log)
 	return nil
 }
 

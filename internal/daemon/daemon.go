@@ -96,7 +96,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.storage.Close()) }()
-	if err := s.build(); err != nil {
+	if err := s.build(func() error { return context.Cause(ctx) }); err != nil {
 		return err
 	}
 	listeners, err := listenAll(o.Config)
