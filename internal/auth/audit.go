@@ -23,7 +23,7 @@ func (at *attempt) attrs(a *Authenticator) []slog.Attr {
 		slog.String("mechanism", at.mechanism),
 		slog.Duration("took", a.opts.Now().Sub(at.started)),
 	}
-	if at.peer.TLS != nil {
+	if at.peer.TLS != nil && at.peer.TLS.Version != 0 {
 		attrs = append(attrs, slog.String("tls", tls.VersionName(at.peer.TLS.Version)))
 	}
 	if at.app != "" {

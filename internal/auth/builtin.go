@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -156,7 +157,7 @@ func (b *Builtin) newScram(ctx context.Context, r *Record, password string) (*Sc
 	return s, nil
 }
 
-// Upgrade implements Upgrader: it replaces an older hash of a right password.
+// Upgrade implements Recorder: it replaces an older hash of a right password.
 func (b *Builtin) Upgrade(ctx context.Context, r *Record, password string) error {
 	old := r.Hash
 	return b.storePassword(ctx, r, password, func(now *Record) error {
@@ -256,7 +257,7 @@ func (b *Builtin) RevokeAppPassword(ctx context.Context, user, name string) erro
 	})
 }
 
-// AppPasswordUsed implements Upgrader. It writes at most once an hour.
+// AppPasswordUsed implements Recorder. It writes at most once an hour.
 func (b *Builtin) AppPasswordUsed(ctx context.Context, r *Record, name string) error {
 	now := b.now().Truncate(time.Hour).UTC()
 	if p := r.appPassword(name); p == nil || !p.LastUsed.Before(now) {
@@ -266,6 +267,16 @@ func (b *Builtin) AppPasswordUsed(ctx context.Context, r *Record, name string) e
 		if p := r.appPassword(name); p != nil {
 			p.LastUsed = now
 		}
+		return nil
+	})
+}
+
+// LoggedInFrom implements Recorder. It keeps the latest networks.
+func (b *Builtin) LoggedInFrom(ctx context.Context, r *Record, network netip.Prefix) error {
+	return b.update(ctx, r.Name, func(r *Record) error {
+		r.Homes = slices.DeleteFunc(r.Homes, func(p netip.Prefix) bool { return p == network })
+		r.Homes = append(r.Homes, network)
+		r.Homes = r.Homes[max(0, len(r.Homes)-maxHomesPerUser):]
 		return nil
 	})
 }

@@ -3,6 +3,8 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -37,6 +39,24 @@ func TestBuiltinErrors(t *testing.T) {
 	}
 	if err := b.SetDisabled(ctx, "alice", true); !errors.Is(err, ErrRecord) || string(h.dir.users["alice"]) != "damaged" {
 		t.Errorf("damaged record overwritten: %v", err)
+	}
+}
+
+// If it fails, the list of a traveller's networks grows for ever.
+func TestHomesAreBounded(t *testing.T) {
+	h, passwords := newHouse(t, nil)
+	for i := range 3 * maxHomesPerUser {
+		if got := h.try(t, fmt.Sprintf("10.0.%d.1", i), "alice", passwords["alice"]); got != "ok" {
+			t.Fatal(got)
+		}
+	}
+	r, err := h.builtin.Lookup(t.Context(), "alice")
+	if err != nil || len(r.Homes) != maxHomesPerUser || r.Homes[maxHomesPerUser-1] != netip.MustParsePrefix("10.0.47.0/24") {
+		t.Errorf("%v, %v", r.Homes, err)
+	}
+	updates := h.dir.updates
+	if got := h.try(t, "10.0.47.99", "alice", passwords["alice"]); got != "ok" || h.dir.updates != updates {
+		t.Errorf("%s, %d updates", got, h.dir.updates-updates)
 	}
 }
 

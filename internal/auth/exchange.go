@@ -63,6 +63,9 @@ func (a *Authenticator) beginScram(ctx context.Context, peer imapserver.Peer, h 
 			if err != nil && !errors.Is(err, ErrNoUser) {
 				return sasl.ScramUser{}, a.broken(at, err)
 			}
+			if record != nil {
+				a.opts.Guard.know(record.Name, record.Homes)
+			}
 			u, names := a.scramUser(at.try.user, record, h)
 			keys = names
 			return u, nil
@@ -72,13 +75,7 @@ func (a *Authenticator) beginScram(ctx context.Context, peer imapserver.Peer, h 
 				return sasl.Identity{}, sasl.ErrRejected // the decoy was hit, by a miracle
 			}
 			at.app = keys[key]
-			id, err := a.finish(ctx, at, record, authzid)
-			if u, ok := source.(Upgrader); ok && err == nil && at.app != "" {
-				if err := u.AppPasswordUsed(ctx, record, at.app); err != nil {
-					a.opts.Log.WarnContext(ctx, "user record not brought up to date", "user", record.Name, "error", err)
-				}
-			}
-			return id, err
+			return a.finish(ctx, at, record, source, authzid)
 		},
 	})
 	return &scramExchange{Server: server, next: a.guarded(ctx, at, server)}
@@ -196,14 +193,14 @@ func (a *Authenticator) beginExternal(ctx context.Context, peer imapserver.Peer)
 // known lets in a user whom something other than a password has shown to be the
 // one.
 func (a *Authenticator) known(ctx context.Context, at *attempt, authzid string, otherwise reason) (sasl.Identity, error) {
-	r, _, err := a.lookup(ctx, at.name)
+	r, source, err := a.lookup(ctx, at.name)
 	switch {
 	case errors.Is(err, ErrNoUser):
 		return sasl.Identity{}, a.fail(ctx, at, otherwise)
 	case err != nil:
 		return sasl.Identity{}, a.broken(at, err)
 	}
-	return a.finish(ctx, at, r, authzid)
+	return a.finish(ctx, at, r, source, authzid)
 }
 
 // CertificateName is a rule of which part of a client certificate is the user.

@@ -82,7 +82,7 @@ type try struct {
 	credential uint64 // a keyed hash of user and password; 0 if there is none to see
 	password   uint64 // a keyed hash of the password alone; likewise
 	counted    []*tally
-	trusted    bool // from a network that is never slowed down
+	trusted    bool // from a network that is never slowed down; set by admit
 }
 
 // NewGuard returns a guard. Networks in trusted are never slowed down: webmail and
@@ -128,7 +128,7 @@ func (g *Guard) admit(t *try) (delay time.Duration, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
-	if t.trusted = !t.addr.IsValid() || containsAddr(g.trusted, t.addr); t.trusted {
+	if t.trusted = g.isTrusted(t.addr); t.trusted {
 		return 0, true
 	}
 	if h := g.home(t); h != nil {
@@ -165,27 +165,54 @@ func (g *Guard) failed(t *try) *Spray {
 	return g.spraying.failed(t, address, network)
 }
 
-// succeeded notes where a user logged in from, and forgives the tries counted so
-// far in its name, but not those of others from there.
-func (g *Guard) succeeded(t *try) {
+// isTrusted says whether tries from addr are not held against it. An address that is
+// not known is that of a local program.
+func (g *Guard) isTrusted(addr netip.Addr) bool {
+	return !addr.IsValid() || containsAddr(g.trusted, addr)
+}
+
+// know makes networks known from which a user has logged in, before this process
+// began to remember them itself.
+func (g *Guard) know(user string, networks []netip.Prefix) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(networks) == 0 || g.homes.Contains(user) {
+		return
+	}
+	var list []*home
+	for _, n := range networks {
+		list = append(list, &home{network: n})
+	}
+	g.homes.Add(user, list)
+}
+
+// succeeded notes where a user logged in from, and forgives the failures of this
+// user from there, but not those of others. It returns the network if it is new.
+func (g *Guard) succeeded(t *try) netip.Prefix {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
 	g.release(t, now)
-	if !t.addr.IsValid() {
-		return
+	if g.isTrusted(t.addr) {
+		return netip.Prefix{}
 	}
-	h := g.home(t)
-	if h == nil {
-		_, network := prefixes(t.addr)
-		h = &home{network: network}
-		list, _ := g.homes.Get(t.user)
-		if len(list) >= maxHomesPerUser {
-			list = list[1:]
-		}
-		g.homes.Add(t.user, append(slices.Clip(list), h))
+	if h := g.home(t); h != nil {
+		h.tally = tally{}
+		return netip.Prefix{}
 	}
-	h.tally = tally{}
+	g.addHome(t)
+	_, network := prefixes(t.addr)
+	return network
+}
+
+// addHome makes the network of a try known, instead of the oldest if there are many.
+func (g *Guard) addHome(t *try) {
+	_, network := prefixes(t.addr)
+	list, _ := g.homes.Get(t.user)
+	if len(list) >= maxHomesPerUser {
+		list = list[1:]
+	}
+	g.homes.Add(t.user, append(slices.Clip(list), &home{network: network}))
 }
 
 // abandoned takes back a try that was not decided.

@@ -99,6 +99,15 @@ func TestOwnerIsNotLockedOut(t *testing.T) {
 		t.Errorf("the owner: %s after %v", got, h.slept)
 	}
 
+	// The server may have been started anew.
+	h.opts.Guard = NewGuard(nil, h.now)
+	h.advance(cacheTime)
+	h.wrong(t, perMinuteAddress, "192.0.2.1", "someone")
+	h.slept = 0
+	if got := h.try(t, "192.0.2.1", "alice", passwords["alice"]); got != "ok" || h.slept != 0 {
+		t.Errorf("the owner after a restart: %s after %v", got, h.slept)
+	}
+
 	// Being at home does not help who guesses there.
 	if got := h.wrong(t, 5, "192.0.2.66", "alice"); got == 0 {
 		t.Error("guessing from the user's own network is free")

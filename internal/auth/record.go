@@ -30,6 +30,9 @@ type Record struct {
 	Master bool `json:"master,omitempty"`
 	// Networks are the only ones that the user may come from; none means all.
 	Networks []netip.Prefix `json:"networks,omitempty"`
+	// Homes are networks from which the user has logged in, the latest last. Guessing
+	// by strangers does not hinder the user there.
+	Homes []netip.Prefix `json:"homes,omitempty"`
 	// AppPasswords are further passwords, each for one device or program.
 	AppPasswords []AppPassword `json:"app_passwords,omitempty"`
 }
@@ -146,6 +149,7 @@ func (r *Record) UnmarshalBinary(data []byte) error {
 // changed that bears on whether a password is right.
 func (r *Record) version() [sha256.Size]byte {
 	plain := *r
+	plain.Homes = nil
 	plain.AppPasswords = slices.Clone(r.AppPasswords)
 	for i := range plain.AppPasswords {
 		plain.AppPasswords[i].LastUsed = time.Time{}

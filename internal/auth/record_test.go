@@ -19,6 +19,7 @@ func fullRecord() *Record {
 		Name: "alice", Hash: "{PLAIN}x", Disabled: true, Master: true,
 		Scram:        &ScramRecord{Salt: []byte("s"), Iterations: 4096, SHA256: &sasl.ScramKeys{StoredKey: []byte("a"), ServerKey: []byte("b")}},
 		Networks:     []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")},
+		Homes:        []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 		AppPasswords: []AppPassword{app},
 	}
 }
@@ -70,8 +71,9 @@ func TestRecordVersion(t *testing.T) {
 	r := fullRecord()
 	r.AppPasswords[0] = original.AppPasswords[0]
 	r.AppPasswords[0].LastUsed = time.Now()
+	r.Homes = nil
 	if r.version() != original.version() {
-		t.Error("the last use changes the version")
+		t.Error("a login changes the version")
 	}
 }
 

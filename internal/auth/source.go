@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"net/netip"
 
 	"tidemark/sasl"
 )
@@ -40,14 +41,15 @@ type PasswordChecker interface {
 	CheckPassword(ctx context.Context, r *Record, password string) error
 }
 
-// Upgrader is a Source that can keep a better hash of a password that was right,
-// and when an app password was used.
-type Upgrader interface {
+// Recorder is a Source that can write down what a login has shown.
+type Recorder interface {
 	Source
-	// Upgrade replaces the hash of r, unless the record has changed since.
+	// Upgrade replaces an older hash of the password, which was right, unless the record has changed since.
 	Upgrade(ctx context.Context, r *Record, password string) error
 	// AppPasswordUsed notes that an app password was used now.
 	AppPasswordUsed(ctx context.Context, r *Record, name string) error
+	// LoggedInFrom notes a network from which the user has not logged in before.
+	LoggedInFrom(ctx context.Context, r *Record, network netip.Prefix) error
 }
 
 // lookup asks the sources for a user. Without one it returns ErrNoUser.

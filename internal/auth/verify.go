@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"tidemark/imapserver"
@@ -97,9 +98,10 @@ func (a *Authenticator) password(ctx context.Context, at *attempt, authzid, pass
 		return sasl.Identity{}, a.broken(at, err)
 	}
 	if r != nil {
+		a.opts.Guard.know(r.Name, r.Homes)
 		if app, ok := a.cache.get(r, password); ok {
 			at.app = app
-			return a.finish(ctx, at, r, authzid)
+			return a.finish(ctx, at, r, source, authzid)
 		}
 	}
 	if err := a.admit(ctx, at); err != nil {
@@ -112,10 +114,10 @@ func (a *Authenticator) password(ctx context.Context, at *attempt, authzid, pass
 	if why != "" {
 		return sasl.Identity{}, a.fail(ctx, at, why)
 	}
-	id, err := a.finish(ctx, at, r, authzid)
+	id, err := a.finish(ctx, at, r, source, authzid)
 	if err == nil {
 		a.cache.put(r, password, at.app)
-		a.maintain(ctx, at, r, source, password)
+		a.upgrade(ctx, at, r, source, password)
 	}
 	return id, err
 }
@@ -162,7 +164,7 @@ func (a *Authenticator) verify(ctx context.Context, at *attempt, r *Record, sour
 }
 
 // finish lets in a user who has proved to be the one, if nothing else is against it.
-func (a *Authenticator) finish(ctx context.Context, at *attempt, r *Record, authzid string) (sasl.Identity, error) {
+func (a *Authenticator) finish(ctx context.Context, at *attempt, r *Record, source Source, authzid string) (sasl.Identity, error) {
 	if why := a.barred(at, r); why != "" {
 		return sasl.Identity{}, a.fail(ctx, at, why)
 	}
@@ -174,7 +176,7 @@ func (a *Authenticator) finish(ctx context.Context, at *attempt, r *Record, auth
 		}
 		id.User = other
 	}
-	a.opts.Guard.succeeded(&at.try)
+	a.record(ctx, at, r, source, a.opts.Guard.succeeded(&at.try))
 	a.logSuccess(ctx, at, id)
 	return id, nil
 }
@@ -216,20 +218,35 @@ func (a *Authenticator) actAs(ctx context.Context, at *attempt, r *Record, authz
 	return "", errMaster
 }
 
-// maintain writes down what a login by password has shown. The login is good
-// whether or not that works.
-func (a *Authenticator) maintain(ctx context.Context, at *attempt, r *Record, source Source, password string) {
-	u, ok := source.(Upgrader)
+// record writes down what a login has shown. The login is good whether or not that
+// works. newHome is valid if the user comes from there for the first time.
+func (a *Authenticator) record(ctx context.Context, at *attempt, r *Record, source Source, newHome netip.Prefix) {
+	recorder, ok := source.(Recorder)
 	if !ok {
 		return
 	}
-	var err error
-	switch {
-	case at.app != "":
-		err = u.AppPasswordUsed(ctx, r, at.app)
-	case r.Hash != "" && (a.opts.Hasher.Outdated(r.Hash) || r.Scram.keys(sasl.SHA256) == nil && source.Scram(sasl.SHA256)):
-		err = u.Upgrade(ctx, r, password)
+	if at.app != "" {
+		a.noted(ctx, r, recorder.AppPasswordUsed(ctx, r, at.app))
 	}
+	if newHome.IsValid() {
+		a.noted(ctx, r, recorder.LoggedInFrom(ctx, r, newHome))
+	}
+}
+
+// upgrade replaces an older hash of a password that was right.
+func (a *Authenticator) upgrade(ctx context.Context, at *attempt, r *Record, source Source, password string) {
+	recorder, ok := source.(Recorder)
+	if !ok || at.app != "" {
+		return
+	}
+	lacksKeys := source.Scram(sasl.SHA256) && r.Scram.keys(sasl.SHA256) == nil
+	if a.opts.Hasher.Outdated(r.Hash) || lacksKeys {
+		a.noted(ctx, r, recorder.Upgrade(ctx, r, password))
+	}
+}
+
+// noted logs that something about a user could not be written down.
+func (a *Authenticator) noted(ctx context.Context, r *Record, err error) {
 	if err != nil && !errors.Is(err, errChanged) {
 		a.opts.Log.WarnContext(ctx, "user record not brought up to date", "user", r.Name, "error", err)
 	}

@@ -163,7 +163,10 @@ func (c *conn) end(r *request, user string, err error) {
 	if err != nil {
 		answer = "FAIL\t" + r.id
 		var refused *imap.Error
-		if !errors.As(err, &refused) && !errors.Is(err, sasl.ErrSyntax) && !errors.Is(err, errGone) {
+		switch {
+		case errors.As(err, &refused):
+			answer += "\treason=" + escape(refused.Text)
+		case !errors.Is(err, sasl.ErrSyntax) && !errors.Is(err, errGone):
 			answer += "\ttemp"
 			c.server.log.Error("login of another server's user not decided", "conn", c.id, "error", err)
 		}

@@ -152,10 +152,10 @@ func TestRequests(t *testing.T) {
 	for i, tt := range []struct{ request, want string }{
 		{"PLAIN\tservice=smtp\tnologin\tlip=::1\trip=192.0.2.1\tsecured\tresp=" + b64("\x00alice\x00secret"), "OK\t%d\tuser=alice"},
 		{"plain\tservice=smtp\tsecured\tresp=" + b64("\x00alice\x00secret"), "OK\t%d\tuser=alice"},
-		{"PLAIN\tservice=smtp\tsecured\tresp=" + b64("\x00alice\x00wrong"), "FAIL\t%d"},
+		{"PLAIN\tservice=smtp\tsecured\tresp=" + b64("\x00alice\x00wrong"), "FAIL\t%d\treason=wrong"},
 		{"PLAIN\tservice=smtp\tsecured\tresp=" + b64("nonsense"), "FAIL\t%d"},
-		{"PLAIN\tservice=smtp\tresp=" + b64("\x00alice\x00secret"), "FAIL\t%d"}, // not encrypted
-		{"CRAM-MD5\tservice=smtp\tsecured", "FAIL\t%d"},
+		{"PLAIN\tservice=smtp\tresp=" + b64("\x00alice\x00secret"), "FAIL\t%d\treason=log in over TLS"},
+		{"CRAM-MD5\tservice=smtp\tsecured", "FAIL\t%d\treason=no such mechanism"},
 		{"PLAIN\tservice=smtp\tsecured\tresp=" + b64("\x00broken\x00x"), "FAIL\t%d\ttemp"},
 		{"PLAIN\tservice=smtp\tsecured\trip=192.0.2.1\trport=99\tresp=" + b64("\x00where\x00x"), "OK\t%d\tuser=192.0.2.1:99\x01t\x01n"},
 	} {
@@ -184,7 +184,7 @@ func TestOverlappingRequests(t *testing.T) {
 		t.Fatalf("got %q", got)
 	}
 	c.send("CONT\t2\t" + b64("\x00alice\x00wrong") + "\n")
-	if got := c.line(); got != "FAIL\t2" {
+	if got := c.line(); got != "FAIL\t2\treason=wrong" {
 		t.Fatalf("got %q", got)
 	}
 	c.send("CONT\t1\t" + b64("secret") + "\n")
