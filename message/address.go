@@ -167,7 +167,7 @@ func (p *addressParser) phrase(dst []byte, i, end int) []byte {
 		c, next := p.in[i], p.skip(i)
 		switch {
 		case isSpace(c) || c == 0:
-			gap = true
+			gap = gap || c != 0
 			i++
 			continue
 		case c == '(' && next > i:
@@ -192,11 +192,10 @@ func (p *addressParser) phrase(dst []byte, i, end int) []byte {
 	return dst
 }
 
-// takeComment keeps the text of the comment in [i, end), the first one only.
+// takeComment keeps the text of the comment in [i, end) instead of an earlier one's:
+// the full name used to be written behind the address.
 func (p *addressParser) takeComment(i, end int) {
-	if len(p.comment) == 0 {
-		p.comment = appendUnquoted(p.comment, trimSpace(p.in[i+1:end-1]))
-	}
+	p.comment = appendUnquoted(p.comment[:0], trimSpace(p.in[i+1:end-1]))
 }
 
 // appendUnquoted appends the inside of a quoted string or comment without its
@@ -291,7 +290,7 @@ func (p *addressParser) addrSpec(i, end int, split bool) (at bool) {
 		c, next := p.in[i], p.skip(i)
 		switch {
 		case isSpace(c) || c == 0:
-			gap = true
+			gap = gap || c != 0
 			i++
 			continue
 		case c == '(' && next > i:

@@ -33,7 +33,11 @@ func dateWords(dst [][]byte, value []byte) [][]byte {
 	for i := 0; i < len(value) && len(dst) < cap(dst); {
 		switch c := value[i]; {
 		case c == '(':
-			i = max(skipComment(value, i), i+1)
+			end := skipComment(value, i)
+			if end == 0 {
+				return dst // it is not closed: the rest is comment
+			}
+			i = end
 		case isSpace(c) || c == ',' || c == ')':
 			i++
 		default:

@@ -36,7 +36,10 @@ func nextParam(s []byte) (p imap.Param, rest []byte) {
 	for end < len(s) && s[end] != '=' && s[end] != ';' {
 		end++
 	}
-	name := trimSpace(s[:end])
+	name := s[:end]
+	if i := bytes.IndexAny(name, " \t\r\n("); i >= 0 {
+		name = name[:i]
+	}
 	if end == len(s) || s[end] == ';' {
 		return p, s[end:] // a word without a value is dropped
 	}
