@@ -46,7 +46,7 @@ type BodyStructure struct {
 	Lines uint32
 
 	// Of multipart. A multipart without parts does not occur: the scanner gives
-	// it one empty text/plain part.
+	// it one text/plain part that has all of its body.
 	Parts []*BodyStructure
 
 	// Extension data, sent in BODYSTRUCTURE only.
