@@ -17,7 +17,6 @@ async function main() {
         secure: true,
         tls: { ca: fs.readFileSync(ca), servername: 'localhost' },
         auth: { user: 'alice', pass: fs.readFileSync(secret, 'utf8') },
-        qresync: true,
         logger: false
     });
     client.on('exists', e => say({ event: 'exists', count: e.count }));
