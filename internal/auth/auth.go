@@ -83,6 +83,7 @@ type Authenticator struct {
 	opts       Options
 	mechanisms map[string]mechanism
 	cache      *cache
+	lanes      *lanes
 	metrics    *metrics
 	sleep      func(context.Context, time.Duration) error
 }
@@ -116,6 +117,7 @@ func New(opts Options) (*Authenticator, error) {
 		opts:       opts,
 		mechanisms: newMechanisms(),
 		cache:      newCache(opts.Now),
+		lanes:      newLanes(),
 		metrics:    newMetrics(opts.Registerer),
 		sleep:      sleep,
 	}

@@ -107,7 +107,7 @@ func (a *Authenticator) password(ctx context.Context, at *attempt, authzid, pass
 	if err := a.admit(ctx, at); err != nil {
 		return sasl.Identity{}, err
 	}
-	why, err := a.verify(ctx, at, r, source, password)
+	why, err := a.verifyInLane(ctx, at, r, source, password)
 	if err != nil {
 		return sasl.Identity{}, a.broken(at, err)
 	}
@@ -120,6 +120,19 @@ func (a *Authenticator) password(ctx context.Context, at *attempt, authzid, pass
 		a.upgrade(ctx, at, r, source, password)
 	}
 	return id, err
+}
+
+// verifyInLane is verify when it is the turn of this address.
+func (a *Authenticator) verifyInLane(ctx context.Context, at *attempt, r *Record, source Source, password string) (reason, error) {
+	if !at.try.trusted {
+		address, _ := prefixes(at.try.addr)
+		leave, err := a.lanes.enter(ctx, address)
+		if err != nil {
+			return "", err
+		}
+		defer leave()
+	}
+	return a.verify(ctx, at, r, source, password)
 }
 
 // verify compares the password with the record, which is nil for an unknown user.
