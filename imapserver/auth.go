@@ -103,13 +103,20 @@ func (g *greeted) readResponse() ([]byte, error) {
 	}
 }
 
-// loginFailed counts and logs a failed login and returns what the client is told.
+// loginFailed counts and logs a failed login and returns what the client is told. A
+// response that makes no sense, or none at all, is not a guess.
 func (g *greeted) loginFailed(mechanism, user string, err error) error {
-	if isStreamEnd(err) {
+	var refusal *imap.Error
+	switch {
+	case isStreamEnd(err):
 		return err
-	}
-	if errors.Is(err, sasl.ErrSyntax) {
-		err = imap.Bad("Malformed authentication response")
+	case errors.Is(err, sasl.ErrSyntax):
+		return imap.Bad("Malformed authentication response")
+	case !errors.As(err, &refusal):
+		g.srv.metrics.logins.WithLabelValues("error").Inc()
+		return err
+	case refusal.Kind == imap.BAD:
+		return err
 	}
 	g.failures++
 	g.srv.metrics.logins.WithLabelValues("failed").Inc()

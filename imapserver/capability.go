@@ -139,11 +139,7 @@ func (c *conn) logout(context.Context, imap.Simple) (outcome, error) {
 
 // identify is ID (RFC 2971 §3.1).
 func (c *conn) identify(_ context.Context, cmd *imap.ID) (outcome, error) {
-	for _, p := range cmd.Params {
-		if !p.Null {
-			c.log.Debug("client id", "field", p.Field, "value", p.Value)
-		}
-	}
+	c.logID(cmd.Params)
 	var params []imap.IDParam
 	if name := c.srv.opts.Name; name != "" {
 		params = append(params, imap.IDParam{Field: "name", Value: name})
@@ -153,6 +149,22 @@ func (c *conn) identify(_ context.Context, cmd *imap.ID) (outcome, error) {
 	}
 	c.put(imapwire.AppendID(c.buf(), params))
 	return outcome{}, nil
+}
+
+// logID logs which program the client says it is.
+func (c *conn) logID(params []imap.IDParam) {
+	var name, version string
+	for _, p := range params {
+		switch strings.ToLower(p.Field) {
+		case "name":
+			name = p.Value
+		case "version":
+			version = p.Value
+		}
+	}
+	if name != "" {
+		c.log.Info("client", "name", clip(name), "version", clip(version))
+	}
 }
 
 // enable is ENABLE (RFC 5161 §3.1). A name that is not known, or that there is

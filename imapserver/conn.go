@@ -221,8 +221,11 @@ func (c *conn) refuseMalformed(err error) error {
 		return &bye{"", "", "HTTP request"}
 	}
 	c.log.Debug("malformed command", "error", syntax)
-	c.put(syntax.AppendAnswer(c.buf()))
 	stranger := !c.t.loginEnd.IsZero()
+	if stranger && syntax.Kind == imapwire.KindLimit && syntax.Status == imap.NO && len(c.mechanisms()) == 0 {
+		syntax.Code, syntax.Text = errPrivacy.Code, errPrivacy.Text // see newDecoder
+	}
+	c.put(syntax.AppendAnswer(c.buf()))
 	switch {
 	case syntax.Fatal, stranger && syntax.Kind == imapwire.KindLimit && syntax.Status == imap.BAD:
 		return &bye{"", "", "command too large"}

@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"iter"
@@ -22,6 +23,8 @@ type fakeBackend struct {
 	// block, if set, is what Status waits for; it tells entered before.
 	block, entered chan struct{}
 }
+
+var errNoMailbox = imap.Refuse(imap.CodeNonExistent, "No such mailbox")
 
 func newFakeBackend() *fakeBackend {
 	return &fakeBackend{mailboxes: map[string]*fakeMailbox{"INBOX": newFakeMailbox("INBOX")}}
@@ -45,7 +48,11 @@ func (b *fakeBackend) Create(_ context.Context, name string, _ []imap.MailboxAtt
 }
 
 func (b *fakeBackend) Delete(_ context.Context, name string) error {
-	b.mailboxes[name].delete()
+	m, ok := b.mailboxes[name]
+	if !ok {
+		return errNoMailbox
+	}
+	m.delete()
 	delete(b.mailboxes, name)
 	return nil
 }
@@ -62,7 +69,11 @@ func (b *fakeBackend) Status(ctx context.Context, name string) (MailboxStatus, e
 			return MailboxStatus{}, ctx.Err()
 		}
 	}
-	v := b.mailboxes[name].view()
+	m, ok := b.mailboxes[name]
+	if !ok {
+		return MailboxStatus{}, errNoMailbox
+	}
+	v := m.view()
 	return MailboxStatus{Messages: v.Len(), UIDNext: v.UIDNext(), HighestModSeq: v.ModSeq()}, nil
 }
 
@@ -72,16 +83,9 @@ func (b *fakeBackend) OpenMailbox(_ context.Context, name string, readOnly bool)
 	}
 	m, ok := b.mailboxes[name]
 	if b.openErr != nil || !ok {
-		return nil, cmpErr(b.openErr, imap.Refuse(imap.CodeNonExistent, "No such mailbox"))
+		return nil, cmp.Or[error](b.openErr, errNoMailbox)
 	}
 	return &fakeSession{fakeMailbox: m, readOnly: readOnly}, nil
-}
-
-func cmpErr(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 func (b *fakeBackend) NewUpload(_ context.Context, name string, _ int64) (Upload, error) {
@@ -264,7 +268,7 @@ func (s *fakeSession) Store(_ context.Context, c StoreChange) (StoreResult, erro
 	before := s.view()
 	s.change(func(v *fakeView) {
 		for i := range v.rows {
-			if c.UIDs.Contains(uint32(v.rows[i].UID)) && !v.rows[i].Flags.Has(c.Flags[0]) {
+			if c.UIDs.Contains(uint32(v.rows[i].UID)) && !(len(c.Flags) > 0 && v.rows[i].Flags.Has(c.Flags[0])) {
 				all := append(slices.Clone(v.rows[i].Flags.Flags()), c.Flags...)
 				v.rows[i].Flags, v.rows[i].ModSeq = imap.NewFlagSet(all), v.modSeq
 			}

@@ -3,7 +3,6 @@ package imapserver
 import (
 	"context"
 	"errors"
-	"reflect"
 	"slices"
 
 	"tidemark/imap"
@@ -148,7 +147,9 @@ func setsSeen(item imap.FetchItem) bool {
 
 // sameItem says whether two items get one answer.
 func sameItem(a, b imap.FetchItem) bool {
-	return a.Kind == b.Kind && reflect.DeepEqual(a.Section, b.Section) && reflect.DeepEqual(a.Partial, b.Partial)
+	return a.Kind == b.Kind && a.Section.Text == b.Section.Text &&
+		slices.Equal(a.Section.Part, b.Section.Part) && slices.Equal(a.Section.Fields, b.Section.Fields) &&
+		(a.Partial == b.Partial || a.Partial != nil && b.Partial != nil && *a.Partial == *b.Partial)
 }
 
 // fetchBatch is how many rows are put together for one call of Mailbox.Summaries.

@@ -82,13 +82,17 @@ func (s *selected) announceName(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tree := newMailboxTree(infos)
-	for i := range tree.nodes {
-		if n := &tree.nodes[i]; n.name == s.mailbox.Name() {
-			data := imapwire.ListData{Name: n.name, Attrs: n.attributes(listExtended)}
-			s.put(imapwire.AppendList(s.buf(), &data, s.enabled.utf8Names()))
+	node := mailboxNode{name: s.mailbox.Name(), exists: true}
+	for i := range infos {
+		switch info := &infos[i]; {
+		case info.Name == node.name:
+			node.uses = info.SpecialUse
+		case !info.NonExistent && isBelow(info.Name, node.name):
+			node.hasChildren = true
 		}
 	}
+	data := imapwire.ListData{Name: node.name, Attrs: node.attributes(listExtended)}
+	s.put(imapwire.AppendList(s.buf(), &data, s.enabled.utf8Names()))
 	return nil
 }
 

@@ -233,6 +233,10 @@ func TestAuthenticateExchange(t *testing.T) {
 		S: + d2hvPw==
 		C: *
 		S: a1 BAD
+		C: a1 AUTHENTICATE FAKE
+		S: + d2hvPw==
+		C: not base64
+		S: a1 BAD
 		C: a2 AUTHENTICATE FAKE
 		S: + d2hvPw==
 		C: c2VjcmV0
@@ -270,6 +274,13 @@ func TestNoMechanismsMeansNoLogin(t *testing.T) {
 		S: a2 NO [PRIVACYREQUIRED]
 		C: a3 STARTTLS
 		S: a3 BAD
+		C: a4 LOGIN alice {6}
+		S: a4 NO [PRIVACYREQUIRED]
+		C: a5 LOGIN {5+}
+		C: alice secret
+		S: a5 NO [PRIVACYREQUIRED]
+		C: a6 NOOP
+		S: a6 OK
 	`)
 }
 

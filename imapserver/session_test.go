@@ -300,3 +300,19 @@ func TestEqualItemsAreAnsweredOnce(t *testing.T) {
 		S: a1 OK
 	`)
 }
+
+// Without it sessions of clients that have gone without a word would stay for ever, and
+// with a shorter time than RFC 9051 §5.4 allows phones would log in again and again.
+func TestInactivity(t *testing.T) {
+	if d := (Limits{}).withDefaults().Inactivity; d < 30*time.Minute {
+		t.Errorf("the autologout timer is %v", d)
+	}
+	b := newFakeBackend()
+	addr := listen(t, startServer(t, b, func(o *Options) { o.Limits.Inactivity = 20 * time.Millisecond }))
+	waiting, idle := login(t, addr), login(t, addr)
+	waiting.want("* BYE Logged out for inactivity")
+	waiting.wantEnd()
+	idle.talk("C: a IDLE\nS: + ")
+	idle.want("* BYE Logged out for inactivity")
+	idle.wantEnd()
+}

@@ -61,6 +61,11 @@ func (c *conn) handshake() error {
 
 // newDecoder begins to decode what comes from the connection as that of a stranger.
 func (c *conn) newDecoder() {
-	c.dec = imapwire.NewDecoder(&c.t, c.srv.limits.BeforeLogin, c.askForLiteral)
+	limits := c.srv.limits.BeforeLogin
+	if len(c.mechanisms()) == 0 {
+		// "+" would be to ask for the password of a LOGIN that is going to be refused.
+		limits.Literals = 0
+	}
+	c.dec = imapwire.NewDecoder(&c.t, limits, c.askForLiteral)
 	c.dec.Charsets = c.srv.opts.Charsets
 }
