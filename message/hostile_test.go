@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -30,7 +31,7 @@ func TestHeadersAreLinear(t *testing.T) {
 
 // If this fails, a message made for it takes time by its square. See above.
 func TestScanIsLinear(t *testing.T) {
-	const n = 4 << 20
+	const n = 1 << 20
 	multipart := "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
 	for _, c := range []struct{ head, unit string }{
 		{"", "\n"},
@@ -63,7 +64,7 @@ func TestScanIsLinear(t *testing.T) {
 
 // If this fails, a search can be made to take time by the square of a message.
 func TestSearchIsLinear(t *testing.T) {
-	const n = 4 << 20
+	const n = 1 << 20
 	for _, c := range []struct{ head, unit, key string }{
 		{"\r\n", "a", strings.Repeat("a", 2000) + "b"},
 		{"Content-Type: text/html\r\n\r\n", "<b>a</b>", strings.Repeat("a", 2000) + "b"},
@@ -101,11 +102,12 @@ func TestDepthLimit(t *testing.T) {
 
 // If this fails, a message can have parts until memory is full.
 func TestPartLimit(t *testing.T) {
-	msg := []byte("Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\nx\r\n", 2*maxParts) + "--b--\r\n")
+	msg := []byte("Content-Type: multipart/digest; boundary=b\r\n\r\n" +
+		strings.Repeat("--b\r\nContent-Type: text/html\r\n\r\nx\r\n", 2*maxParts) + "--b--\r\n")
 	root := scanIn(msg, 0).Root
 	last := root.Parts[len(root.Parts)-1]
 	// The root is a part too.
-	if len(root.Parts) != maxParts-1 || last.Type != "text" || last.Body.End() != int64(len(msg)) || last.Header.Length != 0 {
+	if len(root.Parts) != maxParts-1 || last.Subtype != "plain" || last.Body.End() != int64(len(msg)) || last.Header.Length != 0 {
 		t.Errorf("%d parts, the last %+v", len(root.Parts), last)
 	}
 	if root.Parts[0].Body.Length != 1 {
@@ -125,6 +127,26 @@ func TestHeaderLimit(t *testing.T) {
 	r := s.Finish()
 	if r.Subject != "one" || r.Envelope.To != nil || r.Root.Body.Length != 4 {
 		t.Errorf("%q %v %v", r.Subject, r.Envelope.To, r.Root.Body)
+	}
+}
+
+// If this fails, what a message is taken for depends on how long the lines are that the
+// network delivers at once.
+func TestLongLines(t *testing.T) {
+	for _, n := range []int{maxBoundary - 1, maxBoundary, maxBoundary + 1, maxLine - 2, maxLine, 3 * maxLine} {
+		b := strings.Repeat("b", n)
+		msg := []byte("X: " + b + "\r\nContent-Type: multipart/mixed; boundary=" + b + "\r\n\r\n--" + b +
+			"\r\n\r\n" + b + "\r\n" + b + "\r\n--" + b + "-- " + b)
+		whole := scanIn(msg, 0)
+		checkScanned(t, msg, whole)
+		if found := whole.Root.Parts[0].Body.Length == int64(2*n+2); found != (n <= maxBoundary) {
+			t.Errorf("a boundary of %d octets: %v", n, found)
+		}
+		for _, size := range []int{1, 1000, maxLine - 1, maxLine, maxLine + 1} {
+			if got := scanIn(msg, size); !reflect.DeepEqual(got, whole) {
+				t.Errorf("lines of %d octets in writes of %d differ", n, size)
+			}
+		}
 	}
 }
 

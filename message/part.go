@@ -41,9 +41,6 @@ func (p *Part) Extent() Extent {
 // IsMultipart says whether p has parts of its own.
 func (p *Part) IsMultipart() bool { return len(p.Parts) > 0 }
 
-// isText says whether the body is text to be read by people.
-func (p *Part) isText() bool { return p.Type == "text" && !p.IsMultipart() }
-
 // ErrPart says that an encoded Part tree is damaged or of an unknown version.
 var ErrPart = errors.New("malformed part tree")
 

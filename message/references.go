@@ -56,7 +56,7 @@ func nextID(b []byte) (id, rest []byte) {
 
 // normalID removes quoting, white space and comments from an id.
 func normalID(id []byte) string {
-	if bytes.IndexAny(id, " \t\r\n\x00\"(\\") < 0 {
+	if !bytes.ContainsAny(id, " \t\r\n\x00\"(\\") {
 		return string(id)
 	}
 	var p addressParser

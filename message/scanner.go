@@ -120,7 +120,7 @@ func (s *Scanner) Write(p []byte) (int, error) {
 		}
 		line := p[:i+1]
 		if len(s.held) > 0 {
-			s.held = append(s.held, line...)
+			s.hold(line)
 			line = s.held
 		}
 		s.lf++
@@ -134,8 +134,8 @@ func (s *Scanner) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// hold keeps the start of a line whose end is yet to come. Of a long line it is
-// worked off, but for a CR that may belong to the line's end.
+// hold adds to the line that is held. A long line is worked off but for its last
+// octets, so that they still tell its end.
 func (s *Scanner) hold(p []byte) {
 	for len(s.held)+len(p) > maxLine {
 		n := maxLine - len(s.held)
@@ -302,7 +302,7 @@ func (s *Scanner) endHeader() {
 	s.state = inBody
 
 	parent := s.parent()
-	m := s.readHeader(o, parent != nil && parent.digest)
+	m := s.readHeader(o, parent != nil && parent.digest && s.parts < maxParts)
 	if len(s.stack) >= maxDepth && (m.boundary != "" || m.part.Type == "multipart" || m.isMessage()) {
 		m.setType("TEXT", "PLAIN")
 	}
@@ -317,8 +317,10 @@ func (s *Scanner) endHeader() {
 	s.attach(parent, o)
 	switch {
 	case multipart:
-		o.boundary, o.digest = m.boundary, p.Subtype == "digest"
-		o.known = true
+		o.known, o.digest = true, p.Subtype == "digest"
+		if len(m.boundary) <= maxBoundary {
+			o.boundary = m.boundary
+		}
 	case nested:
 		o.known = true
 		p.Message = &Part{}
