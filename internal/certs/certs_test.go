@@ -247,6 +247,12 @@ func TestPolicy(t *testing.T) {
 			}
 		})
 	}
+	old := &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	for range 2 {
+		if c, _, err := handshake(t, config, old); err != nil || c.DidResume {
+			t.Errorf("TLS 1.2: resumed %v, %v", c.DidResume, err)
+		}
+	}
 	c, _, err := handshake(t, config, &tls.Config{InsecureSkipVerify: true})
 	if err != nil || c.CurveID != tls.X25519MLKEM768 {
 		t.Errorf("key exchange %v, %v", c.CurveID, err)

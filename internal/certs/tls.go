@@ -30,6 +30,15 @@ func ParseVersion(s string) (uint16, error) {
 type listener struct {
 	protos []string
 	config atomic.Pointer[tls.Config]
+	old    atomic.Pointer[tls.Config] // for clients that know TLS 1.2 only
+}
+
+// choose returns the settings for one client.
+func (l *listener) choose(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	if slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {
+		return l.config.Load(), nil
+	}
+	return l.old.Load(), nil
 }
 
 // TLSConfig returns the settings for a listener whose ALPN protocols are
@@ -43,11 +52,9 @@ func (m *Manager) TLSConfig(nextProtos ...string) *tls.Config {
 	m.listeners = append(m.listeners, l)
 	m.publish()
 	return &tls.Config{
-		MinVersion: m.opts.MinVersion,
-		NextProtos: nextProtos,
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return l.config.Load(), nil
-		},
+		MinVersion:         m.opts.MinVersion,
+		NextProtos:         nextProtos,
+		GetConfigForClient: l.choose,
 	}
 }
 
@@ -76,6 +83,11 @@ func (m *Manager) publish() {
 		if s.clientCAs != nil {
 			c.ClientCAs, c.ClientAuth = s.clientCAs, tls.VerifyClientCertIfGiven
 		}
+		// A session that TLS 1.2 resumes has no new key exchange: whoever gets the ticket
+		// key can read it. So it has none.
+		old := c.Clone()
+		old.SessionTicketsDisabled = true
+		l.old.Store(old)
 		c.SetSessionTicketKeys(m.tickets.keys)
 		l.config.Store(c)
 	}
