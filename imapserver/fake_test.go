@@ -125,7 +125,7 @@ type fakeMailbox struct {
 	// beforeStore, if set, is called once in the next Store, as a change of somebody
 	// else that comes first.
 	beforeStore func()
-	// searching, if set, is closed by Search, which then waits for its context.
+	// searching, if set, is told by Search, which then waits for its context.
 	searching chan struct{}
 	// torn makes content fail half-way.
 	torn bool
@@ -294,7 +294,7 @@ func (s *fakeSession) Copy(context.Context, imap.NumSet, string, bool) (CopyResu
 
 func (s *fakeSession) Search(ctx context.Context, v View, key imap.SearchKey) (imap.NumSet, error) {
 	if s.searching != nil {
-		close(s.searching)
+		s.searching <- struct{}{}
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}

@@ -34,6 +34,8 @@ type Limits struct {
 	SessionsPerUserAddress int
 	// HeavyPerUser is how many searches of one user run at a time; others wait. 2.
 	HeavyPerUser int
+	// SearchTime ends a search that takes longer with [LIMIT]. 60 s.
+	SearchTime time.Duration
 
 	// Inactivity is the autologout timer of a client that has logged in, in IDLE
 	// too. RFC 9051 §5.4 asks for at least 30 minutes. 30 min.
@@ -65,6 +67,7 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.SessionsPerUser, 100)
 	setDefault(&l.SessionsPerUserAddress, 50)
 	setDefault(&l.HeavyPerUser, 2)
+	setDefault(&l.SearchTime, 60*time.Second)
 	setDefault(&l.Inactivity, 30*time.Minute)
 	setDefault(&l.ReadStall, 5*time.Minute)
 	setDefault(&l.WriteStall, 5*time.Minute)

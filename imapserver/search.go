@@ -3,21 +3,17 @@ package imapserver
 import (
 	"context"
 	"errors"
-	"time"
 
 	"tidemark/imap"
 	"tidemark/imapwire"
 )
-
-// searchTime is how long one SEARCH may take before it is given up with [LIMIT].
-const searchTime = 60 * time.Second
 
 // errSearchTime refuses a search that took too long.
 var errSearchTime = imap.Refuse(imap.CodeLimit, "Search took too long")
 
 // search is SEARCH (RFC 9051 §6.4.4, RFC 4731, RFC 5182).
 func (s *selected) search(ctx context.Context, cmd *imap.Search) (outcome, error) {
-	limited, cancel := context.WithTimeoutCause(ctx, searchTime, errSearchTime)
+	limited, cancel := context.WithTimeoutCause(ctx, s.srv.limits.SearchTime, errSearchTime)
 	defer cancel()
 	found, r, err := s.find(limited, cmd.Charset, cmd.Key)
 	if err != nil {

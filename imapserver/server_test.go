@@ -3,6 +3,7 @@ package imapserver
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -165,22 +166,66 @@ func TestOldestStrangerGoes(t *testing.T) {
 
 // Without it one user could take all sessions.
 func TestSessionsPerUser(t *testing.T) {
-	s := startServer(t, newFakeBackend(), func(o *Options) { o.Limits.SessionsPerUser = 2 })
-	addr := listen(t, s)
-	first := login(t, addr)
-	login(t, addr)
-	third := dial(t, addr)
-	third.talk("S: * OK\nC: a1 LOGIN alice secret\nS: a1 NO [LIMIT]")
-	first.talk("C: a1 LOGOUT\nS: * BYE\nS: a1 OK")
-	first.wantEnd()
-	// The end of a connection is counted a moment after the client sees it.
-	for range 1000 {
-		third.send("a2 LOGIN bob secret")
-		if line := third.line(); strings.HasPrefix(line, "a2 OK") {
-			return
+	for _, limits := range []Limits{{SessionsPerUser: 2}, {SessionsPerUserAddress: 2}} {
+		addr := listen(t, startServer(t, newFakeBackend(), func(o *Options) { o.Limits = limits }))
+		first := login(t, addr)
+		login(t, addr)
+		third := dial(t, addr)
+		third.talk("S: * OK\nC: a1 LOGIN alice secret\nS: a1 NO [LIMIT]")
+		first.talk("C: a1 LOGOUT\nS: * BYE\nS: a1 OK")
+		first.wantEnd()
+		first.conn.Close()
+		// The end of a connection is counted a moment after the client sees it.
+		in := false
+		for range 1000 {
+			c := dial(t, addr)
+			c.talk("S: * OK\nC: a LOGIN alice secret")
+			if in = strings.HasPrefix(c.line(), "a OK"); in {
+				break
+			}
+			c.conn.Close()
+			<-time.After(time.Millisecond)
+		}
+		if !in {
+			t.Error("a session that ended still counts")
 		}
 	}
-	t.Error("a session that ended still counts")
+}
+
+// Without it one user's searches would starve everybody else's.
+func TestHeavyCommandsWait(t *testing.T) {
+	b := newFakeBackend()
+	b.inbox().searching = make(chan struct{})
+	addr := listen(t, startServer(t, b, func(o *Options) { o.Limits = Limits{HeavyPerUser: 1, SearchTime: 50 * time.Millisecond} }))
+	var sessions []*client
+	for range 2 {
+		c := login(t, addr)
+		c.send("s SELECT INBOX")
+		c.skipTo("s OK")
+		c.send("a SEARCH ALL")
+		sessions = append(sessions, c)
+	}
+	started := time.Now()
+	<-b.inbox().searching
+	<-b.inbox().searching // not before the first has run out of time
+	if d := time.Since(started); d < 40*time.Millisecond {
+		t.Errorf("the second search began after %v", d)
+	}
+	for _, c := range sessions {
+		c.want("a NO [LIMIT] Search took too long")
+	}
+}
+
+// Without it connections that never finish their handshake would pile up.
+func TestHandshakeTime(t *testing.T) {
+	config := testTLS(t)
+	s := startServer(t, newFakeBackend(), func(o *Options) {
+		o.TLS = func() *tls.Config { return config }
+		o.Limits.HandshakeTime = 20 * time.Millisecond
+	})
+	c := dial(t, listen(t, s))
+	c.talk("S: * OK\nC: a STARTTLS\nS: a OK")
+	c.wantEnd()
 }
 
 // Without it strangers could stay for ever, or guess for ever.

@@ -9,7 +9,7 @@ import (
 
 // sort is SORT (RFC 5256 §3).
 func (s *selected) sort(ctx context.Context, cmd *imap.Sort) (outcome, error) {
-	limited, cancel := context.WithTimeoutCause(ctx, searchTime, errSearchTime)
+	limited, cancel := context.WithTimeoutCause(ctx, s.srv.limits.SearchTime, errSearchTime)
 	defer cancel()
 	found, r, err := s.find(limited, cmd.Charset, cmd.Key)
 	if err != nil {
@@ -30,7 +30,7 @@ func (s *selected) sort(ctx context.Context, cmd *imap.Sort) (outcome, error) {
 
 // thread is THREAD (RFC 5256 §3).
 func (s *selected) thread(ctx context.Context, cmd *imap.Thread) (outcome, error) {
-	limited, cancel := context.WithTimeoutCause(ctx, searchTime, errSearchTime)
+	limited, cancel := context.WithTimeoutCause(ctx, s.srv.limits.SearchTime, errSearchTime)
 	defer cancel()
 	found, r, err := s.find(limited, cmd.Charset, cmd.Key)
 	if err != nil {
