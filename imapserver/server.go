@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tidemark/imap"
+	"tidemark/imapwire"
 )
 
 // Options are what a Server is made of. Backend and Authenticator must be given.
@@ -197,12 +198,15 @@ func (s *Server) serve(ctx context.Context, nc net.Conn, implicitTLS bool) {
 }
 
 // refuse ends a connection that is one too many from its address. In TLS there is no
-// cheap way to say why.
+// cheap way to say why. Nobody waits for the client to take the answer: refused
+// connections are counted nowhere, so they must not last.
 func (s *Server) refuse(c *conn, implicitTLS bool) {
 	s.metrics.refused.Inc()
 	s.log.Debug("connection refused", "conn", c.peer.ID, "remote", c.peer.Addr, "reason", "too many from this address")
 	if !implicitTLS {
-		c.farewell(&bye{imap.CodeLimit, "Too many connections from your address", "address limit"})
+		c.put(imapwire.AppendUntagged(c.buf(), imap.BYE, imap.CodeLimit, "Too many connections from your address"))
+		_ = c.t.flush() // the connection is over either way
+		c.t.release()
 	}
 }
 
