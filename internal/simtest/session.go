@@ -16,6 +16,9 @@ type known struct {
 	flags    flagSet
 	hasFlags bool
 	modseq   uint64
+	// older is a response that tells of an older state than one before it. That is
+	// possible only for a message that is gone, of which the client will hear.
+	older string
 }
 
 // session is a client: a connection and what it has been told, no more.
@@ -105,8 +108,8 @@ func (s *session) vanish(r transcript.Response, d during) error {
 	}
 	for _, uid := range uids {
 		i := slices.IndexFunc(s.list, func(k known) bool { return k.uid == uid })
-		if i < 0 { // one that arrived during IDLE, when a client can not ask for its UID
-			i = slices.IndexFunc(s.list, func(k known) bool { return k.uid == 0 })
+		if i < 0 {
+			i = s.unnamed(uid)
 		}
 		if i < 0 {
 			return fmt.Errorf("VANISHED of UID %d, which the client does not have: %s", uid, r.Raw)
@@ -114,6 +117,24 @@ func (s *session) vanish(r transcript.Response, d during) error {
 		s.list = slices.Delete(s.list, i, i+1)
 	}
 	return nil
+}
+
+// unnamed returns the position of a message whose UID the client has not heard
+// of and that may be uid, since UIDs ascend; -1 if there is none. Which of several
+// such neighbours it is makes no difference to the client.
+func (s *session) unnamed(uid uint32) int {
+	found := -1
+	for i, k := range s.list {
+		switch {
+		case k.uid == 0 && found < 0:
+			found = i
+		case k.uid != 0 && k.uid < uid:
+			found = -1
+		case k.uid > uid:
+			return found
+		}
+	}
+	return found
 }
 
 func (s *session) fetched(seq uint32, r transcript.Response, d during) error {
@@ -131,14 +152,13 @@ func (s *session) fetched(seq uint32, r transcript.Response, d during) error {
 		}
 		k.uid = items.uid
 	}
+	if items.modseq != 0 && items.modseq < k.modseq {
+		k.older = r.Raw
+		return nil
+	}
+	k.modseq = max(k.modseq, items.modseq)
 	if items.hasFlags {
 		k.flags, k.hasFlags = items.flags, true
-	}
-	if items.modseq != 0 {
-		if items.modseq < k.modseq {
-			return fmt.Errorf("MODSEQ of message %d goes back from %d: %s", seq, k.modseq, r.Raw)
-		}
-		k.modseq = items.modseq
 	}
 	return nil
 }
@@ -251,6 +271,9 @@ func (s *session) differs(m *mailbox) string {
 		msg := m.messages[i]
 		if k.uid != 0 && k.uid != msg.uid {
 			return fmt.Sprintf("message %d is UID %d for the client, %d in truth", i+1, k.uid, msg.uid)
+		}
+		if k.older != "" {
+			return fmt.Sprintf("message %d had MODSEQ %d when it was told: %s", i+1, k.modseq, k.older)
 		}
 		if k.hasFlags && k.flags != msg.flags {
 			return fmt.Sprintf("message %d (UID %d) has flags %v for the client, %v in truth", i+1, msg.uid, k.flags, msg.flags)

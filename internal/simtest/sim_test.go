@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"flag"
 	"fmt"
-	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -36,7 +35,8 @@ func (other) Target() transcript.Target {
 // If this fails some sequence of commands shows a client a mailbox that is not
 // there: a message lost, doubled or under a wrong number, or a flag not told.
 func TestModel(t *testing.T) {
-	runs(t, 40)
+	setDefault(t, "rapid.checks", "400")
+	setDefault(t, "rapid.steps", "50")
 	rapid.Check(t, func(rt *rapid.T) {
 		srv, users := subject(t, rt)
 		s := newSim(rt, srv, users)
@@ -48,14 +48,16 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// runs sets how many random runs a test makes, unless the command line says.
-func runs(t *testing.T, n int) {
+// setDefault sets a flag of rapid that the command line does not.
+func setDefault(t *testing.T, name, value string) {
+	t.Helper()
 	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
-	if !given {
-		if err := flag.Set("rapid.checks", strconv.Itoa(n)); err != nil {
-			t.Fatal(err)
-		}
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	if given {
+		return
+	}
+	if err := flag.Set(name, value); err != nil {
+		t.Fatal(err)
 	}
 }
 
