@@ -4,7 +4,7 @@ GO      ?= go
 FUZZ    ?= 60s
 BENCH   ?= .
 
-.PHONY: help build run test test-deps lint fuzz bench clean
+.PHONY: help build run test test-deps lint fuzz bench bench-peers clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -32,6 +32,10 @@ fuzz: ## each fuzz target for FUZZ (60s)
 
 bench: ## the benchmarks that match BENCH (all), for benchstat
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count 5 ./...
+
+bench-peers: build ## measure beside Dovecot, into bench/RESULTS.md (as root; BENCH_ARGS="-quick")
+	scripts/install-bench-deps
+	$(GO) run ./bench $(BENCH_ARGS)
 
 clean: ## remove what was built, but not ./data
 	rm -f tidemark

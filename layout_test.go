@@ -54,6 +54,12 @@ var layout = []struct {
 	{"internal/transcript", "imap imapwire"},
 	{"internal/simtest", "*"},
 	{"internal/clienttest", ""},
+
+	// The load generator, which measures servers from outside.
+	{"bench/corpus", ""},
+	{"bench/client", ""},
+	{"bench/peer", ""},
+	{"bench", "bench/corpus bench/client bench/peer"},
 }
 
 // If this fails, a package has come to know something that it was kept free of.
