@@ -106,7 +106,7 @@ func (c *change) copiesOf(source *change, uids imap.NumSet) ([]copied, error) {
 			bits, ok := flags[ch.flags[i]]
 			if !ok {
 				var err error
-				set := source.view.sets[ch.flags[i]].set
+				set := source.view.sets[ch.flags[i]].flagSet(source.view.keywords)
 				if bits, err = bitsOf(set.Flags(), c.meta.Keywords, c.learn); err != nil {
 					return nil, err
 				}

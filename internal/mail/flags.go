@@ -1,6 +1,8 @@
 package mail
 
 import (
+	"hash/fnv"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -113,15 +115,29 @@ type flagTable struct {
 }
 
 // flagSetKey tells flag sets apart. The bits alone would not do: a transaction that
-// fails may have met a new keyword, whose number another one then gets.
+// fails may have met a new keyword, whose number another one then gets. names is a hash
+// of the keywords' names.
 type flagSetKey struct {
-	bits     flagBits
-	keywords string
+	bits  flagBits
+	names uint64
 }
 
+// flagSet is one set. The set in the form of package imap is kept for the first
+// keptFlagSets of a mailbox: real mailboxes have far fewer, and one with a different set for
+// each message must not take memory for all their names.
 type flagSet struct {
 	bits flagBits
-	set  *imap.FlagSet
+	set  *imap.FlagSet // nil: to be made when it is asked for
+}
+
+const keptFlagSets = 4096
+
+// flagSet returns the set in the form of package imap.
+func (f *flagSet) flagSet(keywords []imap.Flag) *imap.FlagSet {
+	if f.set != nil {
+		return f.set
+	}
+	return imap.NewFlagSet(flagsOf(f.bits, keywords))
 }
 
 func newFlagTable() *flagTable {
@@ -133,26 +149,37 @@ func newFlagTable() *flagTable {
 // number returns the number of bits, giving it one if need be. keywords must name
 // every keyword in bits.
 func (t *flagTable) number(bits flagBits, keywords []imap.Flag) uint32 {
-	key := flagSetKey{bits: bits}
-	var set *imap.FlagSet
-	if len(bits) > 1 || (len(bits) == 1 && bits[0] >= 1<<firstKeyword) {
-		set = imap.NewFlagSet(flagsOf(bits, keywords))
-		key.keywords = set.Wire()
-	}
+	key := flagSetKey{bits, hashNames(bits, keywords)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n, ok := t.index[key]
 	if ok {
 		return n
 	}
-	if set == nil {
-		set = imap.NewFlagSet(flagsOf(bits, nil))
-	}
 	key.bits = flagBits(strings.Clone(string(bits)))
+	next := flagSet{bits: key.bits}
+	if len(t.sets) < keptFlagSets {
+		next.set = next.flagSet(keywords)
+	}
 	n = uint32(len(t.sets))
-	t.sets = append(t.sets, flagSet{key.bits, set})
+	t.sets = append(t.sets, next)
 	t.index[key] = n
 	return n
+}
+
+// hashNames returns a hash of the names of the keywords in bits.
+func hashNames(bits flagBits, keywords []imap.Flag) uint64 {
+	if len(bits) == 0 || len(bits) == 1 && bits[0] < 1<<firstKeyword {
+		return 0
+	}
+	h := fnv.New64a()
+	for i, k := range keywords {
+		if bits.has(firstKeyword + i) {
+			io.WriteString(h, string(k))
+			h.Write([]byte{0})
+		}
+	}
+	return h.Sum64()
 }
 
 // snapshot returns the sets numbered so far. Entries behind its length may be

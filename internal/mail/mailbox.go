@@ -38,6 +38,9 @@ type mailbox struct {
 
 type watcher struct{ wake func() }
 
+// maxKeyword is the longest keyword, in octets: all of a mailbox's are part of its head.
+const maxKeyword = 128
+
 // change collects what one transaction does to one mailbox.
 type change struct {
 	tx   store.Tx
@@ -112,6 +115,9 @@ func (c *change) finish() {
 func (c *change) learn(f imap.Flag) (int, error) {
 	if len(c.meta.Keywords) >= c.mbox.account.svc.limits.Keywords {
 		return 0, imap.Refuse(imap.CodeLimit, "Too many keywords in this mailbox")
+	}
+	if len(f) > maxKeyword {
+		return 0, imap.Refuse(imap.CodeLimit, "The keyword is too long")
 	}
 	c.meta.Keywords = append(c.meta.Keywords, f)
 	return firstKeyword + len(c.meta.Keywords) - 1, nil

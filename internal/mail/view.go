@@ -96,7 +96,7 @@ func (v *view) Row(seq imap.SeqNum) imapserver.Row {
 func (v *view) row(c *chunk, i int) imapserver.Row {
 	return imapserver.Row{
 		UID:          imap.UID(c.uid[i]),
-		Flags:        v.sets[c.flags[i]].set,
+		Flags:        v.sets[c.flags[i]].flagSet(v.keywords),
 		ModSeq:       imap.ModSeq(c.modseq[i]),
 		Size:         c.size[i],
 		InternalDate: c.internal[i].timestamp(),
