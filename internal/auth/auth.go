@@ -49,6 +49,8 @@ type Options struct {
 	Tokens TokenVerifier
 	// TokenHint tells clients where to get a token.
 	TokenHint sasl.OAuthHint
+	// TokenUsers lets in also those whom a token names and no source knows.
+	TokenUsers bool
 
 	// CertificateUser says whom a verified client certificate stands for; nil, or an
 	// empty name, for no login by certificate.
@@ -56,6 +58,10 @@ type Options struct {
 	// ServerCertificate returns the certificate that a connection's client was
 	// shown. Without it the channel binding tls-server-end-point is not to be had.
 	ServerCertificate func(*tls.ConnectionState) *x509.Certificate
+
+	// FailureTime is how long a failed login takes at the least. It hides which source a
+	// user is in, if they differ in the time that they take; otherwise leave it zero.
+	FailureTime time.Duration
 
 	Log        *slog.Logger          // nil for slog.Default
 	Registerer prometheus.Registerer // nil for no metrics

@@ -195,32 +195,14 @@ func (a *Authenticator) beginExternal(ctx context.Context, peer imapserver.Peer)
 func (a *Authenticator) known(ctx context.Context, at *attempt, authzid string, otherwise reason) (sasl.Identity, error) {
 	r, source, err := a.lookup(ctx, at.name)
 	switch {
-	case errors.Is(err, ErrNoUser):
-		return sasl.Identity{}, a.fail(ctx, at, otherwise)
-	case err != nil:
+	case err != nil && !errors.Is(err, ErrNoUser):
 		return sasl.Identity{}, a.broken(at, err)
+	case at.newUser && at.name != "" && r == nil:
+		r = &Record{Name: at.name}
+	case r == nil || r.Presumed && !at.newUser:
+		return sasl.Identity{}, a.fail(ctx, at, otherwise)
 	}
 	return a.finish(ctx, at, r, source, authzid)
-}
-
-// CertificateName is a rule of which part of a client certificate is the user.
-type CertificateName string
-
-// The rules.
-const (
-	CertificateEmail      CertificateName = "email"       // the first address in the subject alternative name
-	CertificateCommonName CertificateName = "common-name" // the common name of the subject
-)
-
-// User applies the rule to a certificate.
-func (n CertificateName) User(cert *x509.Certificate) string {
-	switch {
-	case n == CertificateCommonName:
-		return cert.Subject.CommonName
-	case len(cert.EmailAddresses) > 0:
-		return cert.EmailAddresses[0]
-	}
-	return ""
 }
 
 func (a *Authenticator) hasTokens(imapserver.Peer) bool { return a.opts.Tokens != nil }
@@ -250,6 +232,7 @@ func (a *Authenticator) tokenFunc(ctx context.Context, peer imapserver.Peer, mec
 			return sasl.Identity{}, a.broken(at, err)
 		}
 		at.setUser(user)
+		at.newUser = a.opts.TokenUsers
 		return a.known(ctx, at, claimed, reasonUnknown)
 	}
 }

@@ -98,4 +98,7 @@ func (h *Hasher) acquire(ctx context.Context) error {
 func (h *Hasher) Decoy() string { return h.decoy }
 
 // Outdated says whether hash is of another kind than those that Hash makes.
-func (h *Hasher) Outdated(hash string) bool { return !strings.HasPrefix(hash, h.prefix) }
+func (h *Hasher) Outdated(hash string) bool {
+	_, encoded, err := splitScheme(hash)
+	return err != nil || !strings.HasPrefix(encoded, h.prefix)
+}

@@ -210,12 +210,7 @@ func parsePasswdLine(line string, allowWeak bool) (*Record, error) {
 	if len(fields) > 1 {
 		stored = fields[1]
 	}
-	// As in /etc/passwd, these are no hashes and lock the user out.
-	if stored == "" || strings.HasPrefix(stored, "!") || strings.HasPrefix(stored, "*") {
-		r.Disabled = true
-		return r, nil
-	}
-	return r, r.setHash(stored, allowWeak)
+	return r, r.SetStored(stored, allowWeak)
 }
 
 func (r *Record) setHash(stored string, allowWeak bool) error {
@@ -248,13 +243,11 @@ func (r *Record) setExtra(fields []string) error {
 		case "master":
 			r.Master = !isNo(value)
 		case "allow_nets":
-			for _, n := range strings.Split(value, ",") {
-				p, err := parseNetwork(n)
-				if err != nil {
-					return fmt.Errorf("allow_nets: %w", err)
-				}
-				r.Networks = append(r.Networks, p)
+			networks, err := ParseNetworks(value)
+			if err != nil {
+				return fmt.Errorf("allow_nets: %w", err)
 			}
+			r.Networks = networks
 		case "nopassword":
 			return errors.New("nopassword would let anybody in")
 		}

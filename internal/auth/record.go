@@ -35,6 +35,48 @@ type Record struct {
 	Homes []netip.Prefix `json:"homes,omitempty"`
 	// AppPasswords are further passwords, each for one device or program.
 	AppPasswords []AppPassword `json:"app_passwords,omitempty"`
+
+	// Revision changes whenever the password does that the source keeps to itself.
+	// Without a revision such a password is checked at every login, since nothing
+	// would tell that one remembered has been changed.
+	Revision string `json:"revision,omitempty"`
+	// Presumed says that the source cannot tell without the password whether there is
+	// such a user.
+	Presumed bool `json:"-"`
+}
+
+// SplitName returns the parts of a user name before and after its last @. A name
+// without one has no domain.
+func SplitName(user string) (local, domain string) {
+	i := strings.LastIndexByte(user, '@')
+	if i < 0 {
+		return user, ""
+	}
+	return user[:i], user[i+1:]
+}
+
+// SetStored takes over a password as passwd-files and databases have it: a hash with
+// or without its scheme. As in /etc/passwd, nothing at all and what begins with ! or *
+// are no hashes and lock the user out.
+func (r *Record) SetStored(stored string, allowWeak bool) error {
+	if stored == "" || strings.HasPrefix(stored, "!") || strings.HasPrefix(stored, "*") {
+		r.Disabled = true
+		return nil
+	}
+	return r.setHash(stored, allowWeak)
+}
+
+// ParseNetworks reads a list of networks and addresses separated by commas.
+func ParseNetworks(list string) ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for n := range strings.SplitSeq(list, ",") {
+		p, err := parseNetwork(strings.TrimSpace(n))
+		if err != nil {
+			return nil, err
+		}
+		networks = append(networks, p)
+	}
+	return networks, nil
 }
 
 // ScramRecord are a user's SCRAM keys.

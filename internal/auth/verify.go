@@ -18,6 +18,7 @@ type attempt struct {
 	given     string // the user name as the client sent it
 	name      string // as prepared; empty if it cannot be a name
 	app       string // the app password that was used
+	newUser   bool   // whether it may be that no source knows the user
 	started   time.Time
 	delay     time.Duration // for which it was held up
 	try       try
@@ -79,6 +80,9 @@ func (a *Authenticator) fail(ctx context.Context, at *attempt, why reason) error
 		a.logSpray(ctx, spray)
 	}
 	a.logFailure(ctx, at, why)
+	if rest := a.opts.FailureTime - (a.opts.Now().Sub(at.started) - at.delay); rest > 0 {
+		_ = a.sleep(ctx, rest) // the answer is the same to a client that has gone
+	}
 	return errFailed
 }
 
@@ -116,7 +120,9 @@ func (a *Authenticator) password(ctx context.Context, at *attempt, authzid, pass
 	}
 	id, err := a.finish(ctx, at, r, source, authzid)
 	if err == nil {
-		a.cache.put(r, password, at.app)
+		if r.Hash != "" || r.Revision != "" || at.app != "" {
+			a.cache.put(r, password, at.app)
+		}
 		a.upgrade(ctx, at, r, source, password)
 	}
 	return id, err
@@ -146,11 +152,7 @@ func (a *Authenticator) verify(ctx context.Context, at *attempt, r *Record, sour
 		_, err := a.opts.Hasher.Verify(ctx, a.decoy(), password)
 		return reasonUnknown, err
 	case ok:
-		err := checker.CheckPassword(ctx, r, password)
-		if errors.Is(err, ErrWrongPassword) {
-			return reasonWrong, nil
-		}
-		return "", err
+		return a.verifyElsewhere(ctx, r, checker, password)
 	}
 	app := r.matchAppPassword(password)
 	hash := r.Hash
@@ -171,6 +173,25 @@ func (a *Authenticator) verify(ctx context.Context, at *attempt, r *Record, sour
 	case r.Hash == "":
 		return reasonNoPassword, nil
 	case !right:
+		return reasonWrong, nil
+	}
+	return "", nil
+}
+
+// verifyElsewhere has the source check the password. Where the login fails, it
+// takes a hash too, as it does for users that do not exist.
+func (a *Authenticator) verifyElsewhere(ctx context.Context, r *Record, source PasswordChecker, password string) (reason, error) {
+	err := source.CheckPassword(ctx, r, password)
+	wrong := errors.Is(err, ErrWrongPassword)
+	if err != nil && !wrong {
+		return "", err
+	}
+	if wrong || r.Disabled {
+		if _, err := a.opts.Hasher.Verify(ctx, a.decoy(), password); err != nil {
+			return "", err
+		}
+	}
+	if wrong {
 		return reasonWrong, nil
 	}
 	return "", nil
@@ -218,9 +239,9 @@ func (a *Authenticator) actAs(ctx context.Context, at *attempt, r *Record, authz
 	if err == nil && r.Master && at.app == "" && containsAddr(a.opts.MasterFrom, at.try.addr) {
 		other, _, err := a.lookup(ctx, name)
 		switch {
-		case err == nil:
+		case err == nil && !other.Presumed:
 			return other.Name, nil
-		case !errors.Is(err, ErrNoUser):
+		case err != nil && !errors.Is(err, ErrNoUser):
 			return "", a.broken(at, err)
 		}
 	}
