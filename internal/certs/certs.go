@@ -1,6 +1,6 @@
 // Package certs holds the certificates and the TLS settings of all listeners: PEM
-// files that are read again when they change, or a self-signed certificate that
-// is made on the first start.
+// files that are read again when they change, certificates that are obtained by
+// ACME, or a self-signed one that is made on the first start.
 package certs
 
 import (
@@ -42,6 +42,8 @@ type Options struct {
 	SelfSignedDir string
 	// Hostname is the name in the self-signed certificate.
 	Hostname string
+	// ACME, if not nil, obtains certificates, which come before Pairs.
+	ACME *ACME
 
 	// MinVersion is tls.VersionTLS12 (also if zero) or tls.VersionTLS13.
 	MinVersion uint16
@@ -58,6 +60,7 @@ type Options struct {
 type Manager struct {
 	opts      Options
 	metrics   *metrics
+	acme      *acmeClient // nil without ACME
 	made      bool
 	published atomic.Pointer[state]
 
@@ -99,6 +102,12 @@ func New(opts Options) (*Manager, error) {
 		}
 		m.opts.Pairs, m.made = []Pair{pair}, made
 	}
+	if opts.ACME != nil {
+		var err error
+		if m.acme, err = newACMEClient(opts.ACME); err != nil {
+			return nil, fmt.Errorf("ACME: %w", err)
+		}
+	}
 	if err := m.Reload(); err != nil {
 		return nil, err
 	}
@@ -106,8 +115,19 @@ func New(opts Options) (*Manager, error) {
 }
 
 // Run looks after the certificates until ctx ends: it reads changed files, changes
-// the keys of session tickets and warns of certificates that will expire.
+// the keys of session tickets, warns of certificates that will expire, and
+// obtains and renews those that come by ACME.
 func (m *Manager) Run(ctx context.Context) {
+	if m.acme != nil {
+		ended := make(chan struct{})
+		defer func() { <-ended }()
+		go func() {
+			defer close(ended)
+			if err := m.acme.run(ctx, m.acmeEvent); err != nil {
+				m.opts.Log.Error("certificates cannot be obtained", "error", err)
+			}
+		}()
+	}
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
@@ -124,7 +144,7 @@ func (m *Manager) Run(ctx context.Context) {
 func (m *Manager) poll() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.isSelfSigned() {
+	if m.hasSelfSigned() {
 		m.renewSelfSigned()
 	}
 	// An error was logged, and the old certificates stay.
@@ -150,7 +170,7 @@ func (m *Manager) Reload() error {
 // load reads the files and, if they differ from those read last (or force), puts
 // them to use.
 func (m *Manager) load(force bool) error {
-	s, err := readState(m.opts.Pairs, m.opts.ClientCAs)
+	s, err := readState(m.pairs(), m.opts.ClientCAs)
 	if s.sum == m.tried && !force {
 		return nil // nothing new, or broken in the same way as before
 	}
@@ -245,14 +265,23 @@ func (m *Manager) Fingerprint() string {
 
 // SelfSigned returns the file of the self-signed certificate, which can be given
 // to a client as the authority to trust, and whether New has just made it. The
-// path is empty where the certificates were given.
+// path is empty where there are others to serve.
 func (m *Manager) SelfSigned() (path string, made bool) {
-	if !m.isSelfSigned() {
+	if !m.hasSelfSigned() || len(m.published.Load().certs) > 1 {
 		return "", false
 	}
 	return selfSignedCert(m.opts.SelfSignedDir), m.made
 }
 
-func (m *Manager) isSelfSigned() bool {
+// hasSelfSigned says whether the self-signed certificate is among those to serve.
+func (m *Manager) hasSelfSigned() bool {
 	return m.opts.SelfSignedDir != "" && m.opts.Pairs[0] == selfSignedPair(m.opts.SelfSignedDir)
+}
+
+// pairs returns the files to read, the default first.
+func (m *Manager) pairs() []Pair {
+	if m.acme == nil {
+		return m.opts.Pairs
+	}
+	return append(m.acme.present(), m.opts.Pairs...)
 }

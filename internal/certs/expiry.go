@@ -53,6 +53,7 @@ func expiryStep(left time.Duration) (step time.Duration, due bool) {
 type metrics struct {
 	notAfter       *prometheus.GaugeVec
 	reloadFailures prometheus.Counter
+	acmeFailures   prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -65,9 +66,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "tidemark_certificate_reload_failures_total",
 			Help: "Times that changed certificate files could not be used.",
 		}),
+		acmeFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tidemark_certificate_acme_failures_total",
+			Help: "Times that a certificate could not be obtained or renewed by ACME.",
+		}),
 	}
 	if r != nil {
-		r.MustRegister(m.notAfter, m.reloadFailures)
+		r.MustRegister(m.notAfter, m.reloadFailures, m.acmeFailures)
 	}
 	return m
 }

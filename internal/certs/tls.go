@@ -79,6 +79,9 @@ func (m *Manager) publish() {
 			// P-384 is there for certificates with such a key under TLS 1.2.
 			CurvePreferences: []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.CurveP384},
 			Renegotiation:    tls.RenegotiateNever,
+			// Small records at first show a web page sooner, and only cost a mail program
+			// that reads whole answers.
+			DynamicRecordSizingDisabled: true,
 		}
 		if s.clientCAs != nil {
 			c.ClientCAs, c.ClientAuth = s.clientCAs, tls.VerifyClientCertIfGiven
