@@ -23,7 +23,6 @@ var (
 	errIntoItself    = imap.Refuse(imap.CodeCannot, "A mailbox can not be moved below itself")
 	errUseTaken      = imap.Refuse(imap.CodeUseAttr, "Another mailbox has that special use")
 	errTooManyBoxes  = imap.Refuse(imap.CodeLimit, "Too many mailboxes")
-	errInboxUse      = imap.Refuse(imap.CodeUseAttr, "INBOX can not have a special use")
 	delimiterString  = string(imap.Delimiter)
 	wellKnownUseName = map[string]imap.MailboxAttr{
 		"drafts": imap.AttrDrafts,

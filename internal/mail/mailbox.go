@@ -180,19 +180,6 @@ func (m *mailbox) setApplied(v *view) {
 	}
 }
 
-// load makes sure that the mailbox's newest durable view is known.
-func (m *mailbox) load(ctx context.Context) error {
-	err := m.account.svc.engine.View(ctx, m.account.id, func(r store.Reader) error {
-		_, v, err := m.at(r)
-		if err != nil {
-			return err
-		}
-		m.publish(v)
-		return nil
-	})
-	return m.account.svc.fault(err)
-}
-
 // publish lets sessions see v, which is durable, unless they see a newer one.
 func (m *mailbox) publish(v *view) {
 	for {
