@@ -206,7 +206,7 @@ func readBlob(ctx context.Context, e store.Engine, id store.AccountID, blob stor
 		return nil, err
 	}
 	if got := b.Bytes(); got != nil && !bytes.Equal(got, content) {
-		return nil, fmt.Errorf("Bytes and ReadAt differ")
+		return nil, errors.New("blob: Bytes and ReadAt differ")
 	}
 	return content, nil
 }
