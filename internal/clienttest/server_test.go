@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -70,14 +71,23 @@ func startServer(t *testing.T, users ...string) *server {
 	return s
 }
 
+// freeAddr returns a free address on loopback. It is outside the range from which
+// the kernel takes the ports of outgoing connections, one of which could have
+// taken it before the server does.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var err error
+	for range 100 {
+		var ln net.Listener
+		addr := fmt.Sprintf("127.0.0.1:%d", 20000+mathrand.IntN(12000))
+		if ln, err = net.Listen("tcp", addr); err == nil {
+			if err = ln.Close(); err == nil {
+				return addr
+			}
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatalf("no free port: %v", err)
+	return ""
 }
 
 func (s *server) settings() []string {
