@@ -51,6 +51,10 @@ func setText(field reflect.Value, text string) error {
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 			value = n
 		}
+	case reflect.Bool:
+		if on, ok := map[string]bool{"true": true, "false": false}[text]; ok {
+			value = on
+		}
 	}
 	return set(field, value, base)
 }
@@ -150,6 +154,11 @@ func set(field reflect.Value, value any, base string) error {
 	case int64:
 		if field.Kind() == reflect.Int {
 			field.SetInt(v)
+			return nil
+		}
+	case bool:
+		if field.Kind() == reflect.Bool {
+			field.SetBool(v)
 			return nil
 		}
 	}

@@ -19,6 +19,7 @@ type Config struct {
 	IMAP    IMAP    `toml:"imap"`
 	LMTP    LMTP    `toml:"lmtp"`
 	TLS     TLS     `toml:"tls"`
+	ACME    ACME    `toml:"acme"`
 	Auth    Auth    `toml:"auth"`
 	Limits  Limits  `toml:"limits"`
 	Storage Storage `toml:"storage"`
@@ -49,6 +50,14 @@ type IMAP struct {
 	// How long a client may be silent before it is logged out. RFC 9051 forbids less
 	// than 30 minutes.
 	IdleTimeout Duration `toml:"idle_timeout" min:"30m" max:"24h"`
+	// Networks of proxies, as address/length, whose connections begin with a header of
+	// the PROXY protocol, version 2, that names the client. From there it is required;
+	// from elsewhere it is not taken.
+	ProxyFrom []netip.Prefix `toml:"proxy_from"`
+	// A file of addresses and networks whose connections are closed at once, one a
+	// line, with comments behind #. It is read again when it changes; connections that
+	// exist stay.
+	BlockList Path `toml:"block_list"`
 }
 
 // LMTP is how mail comes in.
@@ -75,6 +84,41 @@ type TLS struct {
 	Certificates []KeyPair `toml:"certificates"`
 	// The oldest version of TLS that is spoken.
 	MinVersion TLSVersion `toml:"min_version"`
+	// Whether clients get session tickets, by which they come back with a shorter TLS
+	// handshake. Go, which this program is made with, tells clients to keep tickets for
+	// seven days, which scanners find too long, though the keys are thrown away after two
+	// days at the most. An IMAP client connects rarely and stays, so little is lost
+	// without.
+	SessionTickets bool `toml:"session_tickets"`
+	// A file of authorities in PEM. Clients are asked for a certificate of one of them
+	// and may give none; one of another authority ends the connection.
+	ClientCA Path `toml:"client_ca"`
+}
+
+// ACME is how certificates are obtained from an authority such as Let's Encrypt.
+type ACME struct {
+	// The names to obtain certificates for and to renew them in time. By setting it
+	// you accept the authority's terms of service. Until the first has come the
+	// certificates of the section tls are served. An empty list turns it off.
+	Domains []Hostname `toml:"domains"`
+	// Where the authority can reach you. It may be empty.
+	Email EmailAddress `toml:"email"`
+	// The authority's directory. Empty means Let's Encrypt.
+	Directory URL `toml:"directory"`
+	// A file of authorities in PEM to trust for the directory, where it is a private
+	// one. Empty means those of the system.
+	RootFile Path `toml:"root_file"`
+	// The port on which the challenge HTTP-01 is answered, while it is asked. The
+	// authority comes to port 80; any other needs something that redirects it. 0
+	// turns it off.
+	HTTPPort int `toml:"http_port" min:"0" max:"65535"`
+	// The port on which the challenge TLS-ALPN-01 is answered, while it is asked. The
+	// authority comes to port 443. 0 turns it off.
+	TLSPort int `toml:"tls_port" min:"0" max:"65535"`
+	// A program for the challenge DNS-01, which then is the only one. It is run as
+	// "program add NAME VALUE" to make a TXT record, must return when the record can
+	// be seen, and is run as "program remove NAME VALUE" later.
+	DNSHook Path `toml:"dns_hook"`
 }
 
 // KeyPair is a certificate and its key in PEM files.
@@ -95,8 +139,32 @@ type Auth struct {
 	// A file of further users in the format of Dovecot's passwd-file. It is read
 	// again when it changes. Users of the data directory come first.
 	PasswdFile Path `toml:"passwd_file"`
+	// Whether sources other than the data directory may have hashes that can be undone
+	// quickly: plain text, digests of a single pass such as {SSHA512}, and {MD5-CRYPT}.
+	// Whoever gets such hashes has the passwords.
+	AllowWeakHashes bool `toml:"allow_weak_hashes"`
 	// The least length of a new password in characters.
 	MinPasswordLength int `toml:"min_password_length" min:"1" max:"128"`
+	// A file of passwords that are known to the world and are refused when a password
+	// is set: one a line, or the SHA-1 of one in hexadecimal, sorted, as Have I Been
+	// Pwned gives them out.
+	CompromisedPasswords Path `toml:"compromised_passwords"`
+	// Networks from which master users may act as others, as address/length. An empty
+	// list means that they cannot. Each such login is logged with both names.
+	MasterNetworks []netip.Prefix `toml:"master_networks"`
+	// Whose a client certificate is that an authority in tls.client_ca has signed: text
+	// with fields of the certificate in braces. {email} and {dns} are the only address and the only
+	// host name in it, {local-part} is the address up to the @. Empty means that
+	// nobody logs in by certificate.
+	CertificateUser UserRule `toml:"certificate_user"`
+	// The path of a unix socket on which Postfix and Exim have passwords checked, by
+	// Dovecot's authentication protocol. A relative path lies in the data directory.
+	// Whoever reaches the socket may try passwords and say from which address they came.
+	// Empty turns it off.
+	DovecotSocket OptionalSocket `toml:"dovecot_socket"`
+	// The access rights of auth.dovecot_socket, in octal. The mail transfer agent needs
+	// the right to write.
+	DovecotSocketMode FileMode `toml:"dovecot_socket_mode"`
 }
 
 // Limits is how much anybody may use.
@@ -160,7 +228,8 @@ func Default() *Config {
 			SocketMode: 0o660,
 		},
 		TLS:  TLS{MinVersion: TLS12},
-		Auth: Auth{MinPasswordLength: 8},
+		ACME: ACME{HTTPPort: 80, TLSPort: 443},
+		Auth: Auth{MinPasswordLength: 8, DovecotSocketMode: 0o660},
 		Limits: Limits{
 			MessageSize:               50_000_000,
 			SessionsPerUser:           100,
@@ -181,6 +250,14 @@ func (c *Config) InDataDir(name string) string {
 		return name
 	}
 	return filepath.Join(string(c.Server.DataDir), name)
+}
+
+// DovecotSocket returns the path of the socket for other servers' logins, or nothing.
+func (c *Config) DovecotSocket() string {
+	if c.Auth.DovecotSocket == "" {
+		return ""
+	}
+	return c.InDataDir(string(c.Auth.DovecotSocket))
 }
 
 // AdminSocket returns the path of the administration socket.

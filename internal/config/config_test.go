@@ -208,6 +208,7 @@ func TestSet(t *testing.T) {
 		`lmtp.listen=["unix:/run/x.sock"]`, "imap.idle_timeout=45m", "limits.message_size=10MiB",
 		"limits.sessions_per_user=7", "auth.allow_insecure_login_from=127.0.0.0/8,::1/128",
 		`tls.certificates=[{cert="a.pem", key="/b.pem"}]`, "tls.min_version=1.3", "lmtp.socket_mode=600",
+		"tls.session_tickets=true", "auth.certificate_user={local-part}", "auth.dovecot_socket=/run/auth.sock",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -224,6 +225,9 @@ func TestSet(t *testing.T) {
 		{c.TLS.Certificates, []KeyPair{{Path(filepath.Join(dir, "a.pem")), "/b.pem"}}},
 		{c.TLS.MinVersion, TLS13},
 		{c.LMTP.SocketMode, FileMode(0o600)},
+		{c.TLS.SessionTickets, true},
+		{c.Auth.CertificateUser, UserRule("{local-part}")},
+		{c.DovecotSocket(), "/run/auth.sock"},
 	} {
 		if !reflect.DeepEqual(v.have, v.want) {
 			t.Errorf("have %v, want %v", v.have, v.want)

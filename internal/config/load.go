@@ -79,6 +79,7 @@ func (c *Config) checkSockets(file string) (errs []error) {
 		}
 	}
 	check("admin.socket", string(c.Admin.Socket))
+	check("auth.dovecot_socket", string(c.Auth.DovecotSocket))
 	for _, a := range c.LMTP.Listen {
 		if network, path := a.Network(); network == "unix" {
 			check("lmtp.listen", path)

@@ -85,6 +85,8 @@ func kindName(t reflect.Type) string {
 		return "a list; write [ ] around the values"
 	case t.Kind() == reflect.Int:
 		return "a whole number"
+	case t.Kind() == reflect.Bool:
+		return "true or false, without quotes"
 	case t == reflect.TypeFor[KeyPair]():
 		return `a pair of files; write { cert = "file", key = "file" }`
 	}
@@ -93,19 +95,24 @@ func kindName(t reflect.Type) string {
 
 // forms says for each type what its values look like.
 var forms = map[reflect.Type]string{
-	reflect.TypeFor[int]():          "a whole number",
-	reflect.TypeFor[Size]():         `a size, such as "50MB" or "64MiB"`,
-	reflect.TypeFor[Duration]():     `a duration, such as "30s" or "1h30m"`,
-	reflect.TypeFor[Address]():      `"host:port", ":port" or "unix:path"`,
-	reflect.TypeFor[SocketPath]():   "the path of a socket",
-	reflect.TypeFor[Path]():         "a path",
-	reflect.TypeFor[Hostname]():     "a host name",
-	reflect.TypeFor[FileMode]():     `access rights in octal, such as "0660"`,
-	reflect.TypeFor[TLSVersion]():   `"1.2" or "1.3"`,
-	reflect.TypeFor[LogLevel]():     `"debug", "info", "warn" or "error"`,
-	reflect.TypeFor[LogFormat]():    `"text" or "json"`,
-	reflect.TypeFor[netip.Prefix](): `address/length, such as "127.0.0.0/8"`,
-	reflect.TypeFor[KeyPair]():      `{ cert = "file", key = "file" }`,
+	reflect.TypeFor[int]():            "a whole number",
+	reflect.TypeFor[bool]():           "true or false",
+	reflect.TypeFor[Size]():           `a size, such as "50MB" or "64MiB"`,
+	reflect.TypeFor[Duration]():       `a duration, such as "30s" or "1h30m"`,
+	reflect.TypeFor[Address]():        `"host:port", ":port" or "unix:path"`,
+	reflect.TypeFor[SocketPath]():     "the path of a socket",
+	reflect.TypeFor[OptionalSocket](): "the path of a socket",
+	reflect.TypeFor[Path]():           "a path",
+	reflect.TypeFor[Hostname]():       "a host name",
+	reflect.TypeFor[EmailAddress]():   "an e-mail address",
+	reflect.TypeFor[URL]():            `an address such as "https://example.org/directory"`,
+	reflect.TypeFor[FileMode]():       `access rights in octal, such as "0660"`,
+	reflect.TypeFor[TLSVersion]():     `"1.2" or "1.3"`,
+	reflect.TypeFor[LogLevel]():       `"debug", "info", "warn" or "error"`,
+	reflect.TypeFor[LogFormat]():      `"text" or "json"`,
+	reflect.TypeFor[netip.Prefix]():   `address/length, such as "127.0.0.0/8"`,
+	reflect.TypeFor[UserRule]():       `text with {common-name}, {email}, {local-part} or {dns}, such as "{common-name}@example.org"`,
+	reflect.TypeFor[KeyPair]():        `{ cert = "file", key = "file" }`,
 }
 
 // allowed says in words what values a setting may have.
@@ -133,6 +140,8 @@ func formatValue(v reflect.Value) string {
 		if _, ok := v.Interface().(encoding.TextUnmarshaler); !ok {
 			return strconv.FormatInt(v.Int(), 10)
 		}
+	case reflect.Bool:
+		return strconv.FormatBool(v.Bool())
 	case reflect.Struct:
 		if _, ok := v.Interface().(fmt.Stringer); !ok {
 			pairs := make([]string, v.NumField())

@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,6 +140,17 @@ func (p *SocketPath) UnmarshalText(text []byte) error {
 	return checkSocketPath(string(text))
 }
 
+// OptionalSocket is the path of a unix socket, or empty for none.
+type OptionalSocket string
+
+// UnmarshalText reads a path as SocketPath does.
+func (p *OptionalSocket) UnmarshalText(text []byte) error {
+	if *p = OptionalSocket(text); len(text) == 0 {
+		return nil
+	}
+	return checkSocketPath(string(text))
+}
+
 // Path is a file or directory. A relative path in a configuration file begins at
 // the directory of that file, on the command line at the working directory.
 type Path string
@@ -156,6 +169,21 @@ func (p *Path) resolve(base string) {
 	if *p != "" && !filepath.IsAbs(string(*p)) {
 		*p = Path(filepath.Join(base, string(*p)))
 	}
+}
+
+// UserRule says whose a client certificate is: text with fields of the certificate in
+// braces. Empty means that certificates are nobody's.
+type UserRule string
+
+var userRule = regexp.MustCompile(`^([^{}]*\{(common-name|email|local-part|dns)\})+[^{}]*$`)
+
+// UnmarshalText reads a rule, which has at least one field.
+func (r *UserRule) UnmarshalText(text []byte) error {
+	if len(text) > 0 && !userRule.Match(text) {
+		return errors.New(`not a rule for certificates; write text with the fields {common-name}, {email}, {local-part} or {dns}, such as "{common-name}@example.org"`)
+	}
+	*r = UserRule(text)
+	return nil
 }
 
 // Hostname is a name in the DNS, in ASCII.
@@ -178,6 +206,32 @@ func validLabel(s string) bool {
 		return false
 	}
 	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+// EmailAddress is the address of a person.
+type EmailAddress string
+
+// UnmarshalText checks no more than that there is something on both sides of the @.
+func (e *EmailAddress) UnmarshalText(text []byte) error {
+	local, domain, ok := strings.Cut(string(text), "@")
+	if len(text) > 0 && (!ok || local == "" || domain == "" || strings.ContainsAny(string(text), " \t\r\n\x00")) {
+		return errors.New(`not an address; write it as "postmaster@example.org"`)
+	}
+	*e = EmailAddress(text)
+	return nil
+}
+
+// URL is an address of the web, with TLS.
+type URL string
+
+// UnmarshalText reads a URL that begins with "https:".
+func (u *URL) UnmarshalText(text []byte) error {
+	parsed, err := url.Parse(string(text))
+	if len(text) > 0 && (err != nil || parsed.Scheme != "https" || parsed.Host == "") {
+		return errors.New(`not an address of the web with TLS; write it as "https://example.org/directory"`)
+	}
+	*u = URL(text)
+	return nil
 }
 
 // FileMode is the access rights of a file, written in octal.
