@@ -227,8 +227,10 @@ func (c *conn) refuseMalformed(err error) error {
 	}
 	c.put(syntax.AppendAnswer(c.buf()))
 	switch {
-	case syntax.Fatal, stranger && syntax.Kind == imapwire.KindLimit && syntax.Status == imap.BAD:
+	case syntax.Fatal: // its answer was the BYE
 		return &bye{"", "", "command too large"}
+	case stranger && syntax.Kind == imapwire.KindLimit && syntax.Status == imap.BAD:
+		return &bye{imap.CodeTooBig, "Command too large", "command too large"}
 	case syntax.Kind == imapwire.KindCharset:
 		if s, ok := c.state.(*selected); ok && syntax.Save {
 			s.saved = nil // RFC 5182 §2.1

@@ -10,7 +10,7 @@ import (
 // the second when the first has been acknowledged (Nagle's algorithm), for which the
 // kernel would otherwise wait 40 ms for an answer to go with.
 func quickAck(c net.Conn) {
-	tcp, ok := c.(*net.TCPConn)
+	tcp, ok := c.(syscall.Conn)
 	if !ok {
 		return
 	}
