@@ -47,6 +47,8 @@ type Options struct {
 
 	// MinVersion is tls.VersionTLS12 (also if zero) or tls.VersionTLS13.
 	MinVersion uint16
+	// SessionTickets lets clients of TLS 1.3 resume sessions. The keys change daily.
+	SessionTickets bool
 	// ClientCAs is a PEM file of authorities whose client certificates are taken;
 	// empty means that none are asked for.
 	ClientCAs string

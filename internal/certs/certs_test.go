@@ -253,6 +253,12 @@ func TestPolicy(t *testing.T) {
 			t.Errorf("TLS 1.2: resumed %v, %v", c.DidResume, err)
 		}
 	}
+	modern := &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	for range 2 {
+		if c, _, err := handshake(t, config, modern); err != nil || c.DidResume {
+			t.Errorf("TLS 1.3: resumed without being asked to: %v, %v", c.DidResume, err)
+		}
+	}
 	c, _, err := handshake(t, config, &tls.Config{InsecureSkipVerify: true})
 	if err != nil || c.CurveID != tls.X25519MLKEM768 {
 		t.Errorf("key exchange %v, %v", c.CurveID, err)
@@ -314,7 +320,7 @@ func TestReload(t *testing.T) {
 	var log bytes.Buffer
 	now := time.Now()
 	registry := prometheus.NewRegistry()
-	m := newManager(t, Options{Pairs: []Pair{pair}, Log: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return now }, Registerer: registry})
+	m := newManager(t, Options{Pairs: []Pair{pair}, SessionTickets: true, Log: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return now }, Registerer: registry})
 	config := m.TLSConfig("imap")
 	client := &tls.Config{RootCAs: a.pool, ServerName: "a.example", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	connect := func(resumed bool) string {

@@ -91,6 +91,7 @@ func (m *Manager) publish() {
 		old := c.Clone()
 		old.SessionTicketsDisabled = true
 		l.old.Store(old)
+		c.SessionTicketsDisabled = !m.opts.SessionTickets
 		c.SetSessionTicketKeys(m.tickets.keys)
 		l.config.Store(c)
 	}
