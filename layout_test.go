@@ -37,9 +37,13 @@ var layout = []struct {
 	// The rules of mail, and the ways to it. Mail implements the ports of imapserver.
 	{"internal/auth", "imap imapserver sasl"},
 	{"internal/auth/dovecotauth", "imap imapserver sasl"},
+	{"internal/auth/ldapsource", "imapserver sasl internal/auth"},
+	{"internal/auth/oidctokens", "imapserver sasl"},
+	{"internal/auth/sqlsource", "imapserver sasl internal/auth"},
 	{"internal/lmtp", "imap imapserver"},
 	{"internal/mail", "imap imapwire imapserver message sasl internal/store internal/auth internal/lmtp internal/transfer"},
 	{"internal/certs", ""},
+	{"internal/access", ""},
 	{"internal/config", ""},
 	{"internal/admin", "imap imapserver sasl internal/auth internal/config internal/mail internal/transfer"},
 	{"internal/demo", "imap internal/admin internal/transfer"},
