@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,8 +11,10 @@ import (
 	"golang.org/x/text/encoding/ianaindex"
 
 	"tidemark/imapserver"
+	"tidemark/internal/access"
 	"tidemark/internal/admin"
 	"tidemark/internal/auth"
+	"tidemark/internal/auth/dovecotauth"
 	"tidemark/internal/certs"
 	"tidemark/internal/config"
 	"tidemark/internal/lmtp"
@@ -26,6 +29,9 @@ func (s *server) build(healthy func() error) error {
 		return err
 	}
 	if s.certs, err = s.newCerts(hostname); err != nil {
+		return err
+	}
+	if s.gate, err = s.newGate(); err != nil {
 		return err
 	}
 	users := newUsers(c, s.storage.mail)
@@ -49,6 +55,7 @@ func (s *server) build(healthy func() error) error {
 		Charsets:      charset,
 		Metrics:       s.registry,
 	})
+	s.logins = dovecotauth.New(authenticator, s.log)
 	s.lmtp = lmtp.NewServer(backend, lmtp.Config{
 		Hostname:   hostname,
 		Domains:    stringsOf(c.LMTP.Domains),
@@ -83,17 +90,51 @@ func (s *server) newCerts(hostname string) (*certs.Manager, error) {
 		pairs = append(pairs, certs.Pair{Cert: string(p.Cert), Key: string(p.Key)})
 	}
 	m, err := certs.New(certs.Options{
-		Pairs:         pairs,
-		SelfSignedDir: c.InDataDir("tls"),
-		Hostname:      hostname,
-		MinVersion:    version,
-		Log:           s.log,
-		Registerer:    s.registry,
+		Pairs:          pairs,
+		SelfSignedDir:  c.InDataDir("tls"),
+		Hostname:       hostname,
+		ACME:           acmeOptions(c),
+		MinVersion:     version,
+		ClientCAs:      string(c.TLS.ClientCA),
+		SessionTickets: c.TLS.SessionTickets,
+		Log:            s.log,
+		Registerer:     s.registry,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("tls.certificates: %w", err)
 	}
 	return m, nil
+}
+
+// acmeOptions returns nil where no certificates are to be obtained.
+func acmeOptions(c *config.Config) *certs.ACME {
+	if len(c.ACME.Domains) == 0 {
+		return nil
+	}
+	return &certs.ACME{
+		Domains:   stringsOf(c.ACME.Domains),
+		Directory: string(c.ACME.Directory),
+		Email:     string(c.ACME.Email),
+		Dir:       c.InDataDir("acme"),
+		RootFile:  string(c.ACME.RootFile),
+		HTTPPort:  c.ACME.HTTPPort,
+		TLSPort:   c.ACME.TLSPort,
+		DNSHook:   string(c.ACME.DNSHook),
+	}
+}
+
+func (s *server) newGate() (*access.Gate, error) {
+	c := s.o.Config
+	g, err := access.New(access.Options{
+		Proxies:    c.IMAP.ProxyFrom,
+		BlockList:  string(c.IMAP.BlockList),
+		Log:        s.log,
+		Registerer: s.registry,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("imap.block_list: %w", err)
+	}
+	return g, nil
 }
 
 func (s *server) newAuthenticator(u *users, sources []auth.Source) (*auth.Authenticator, error) {
@@ -102,11 +143,21 @@ func (s *server) newAuthenticator(u *users, sources []auth.Source) (*auth.Authen
 	if err != nil {
 		return nil, fmt.Errorf("read the secret of authentication: %w", err)
 	}
+	var certificateUser func(*x509.Certificate) string
+	if c.Auth.CertificateUser != "" {
+		rule, err := auth.ParseCertificateRule(string(c.Auth.CertificateUser))
+		if err != nil {
+			return nil, fmt.Errorf("auth.certificate_user: %w", err)
+		}
+		certificateUser = rule.User
+	}
 	return auth.New(auth.Options{
 		Sources:           sources,
 		Hasher:            u.hasher,
 		Guard:             auth.NewGuard(c.Auth.TrustedNetworks, time.Now),
 		AllowInsecureFrom: c.Auth.AllowInsecureLoginFrom,
+		MasterFrom:        c.Auth.MasterNetworks,
+		CertificateUser:   certificateUser,
 		Secret:            secret,
 		ServerCertificate: s.certs.Served,
 		Log:               s.log,

@@ -22,6 +22,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tidemark/imapserver"
+	"tidemark/internal/access"
+	"tidemark/internal/auth/dovecotauth"
 	"tidemark/internal/certs"
 	"tidemark/internal/config"
 	"tidemark/internal/lmtp"
@@ -68,8 +70,10 @@ type server struct {
 	registry *prometheus.Registry
 	storage  *storage
 	certs    *certs.Manager
+	gate     *access.Gate
 	imap     *imapserver.Server
 	lmtp     *lmtp.Server
+	logins   *dovecotauth.Server
 	admin    *http.Server
 	monitor  *http.Server
 }
@@ -128,6 +132,7 @@ func (s *server) serve(ctx context.Context, listeners []bound, signals <-chan os
 	background, endBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBackground()
 	group.Go(func() error { s.certs.Run(background); return nil })
+	group.Go(func() error { s.gate.Run(background); return nil })
 	for _, l := range listeners {
 		s.log.Info("listening", "for", l.purpose, "address", l.Addr().String())
 		group.Go(func() error {
@@ -157,9 +162,11 @@ func (s *server) serve(ctx context.Context, listeners []bound, signals <-chan os
 func (s *server) serveListener(ctx context.Context, l bound) (err error) {
 	switch l.purpose {
 	case forIMAPS, forIMAP:
-		err = s.imap.Serve(ctx, l, l.purpose == forIMAPS)
+		err = s.imap.Serve(ctx, s.gate.Listener(l), l.purpose == forIMAPS)
 	case forLMTP:
 		err = s.lmtp.Serve(l)
+	case forLogins:
+		err = s.logins.Serve(ctx, l)
 	case forAdmin:
 		err = s.admin.Serve(l)
 	case forMetrics:

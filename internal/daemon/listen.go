@@ -19,6 +19,7 @@ const (
 	forIMAPS   = "imaps"
 	forIMAP    = "imap"
 	forLMTP    = "lmtp"
+	forLogins  = "logins"
 	forAdmin   = "admin"
 	forMetrics = "metrics"
 )
@@ -42,6 +43,10 @@ func listenAll(c *config.Config) (all []bound, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("take over the service manager's sockets: %w", err)
 	}
+	var logins []config.Address
+	if path := c.DovecotSocket(); path != "" {
+		logins = append(logins, config.Address("unix:"+path))
+	}
 	for _, want := range []struct {
 		purpose, setting string
 		addresses        []config.Address
@@ -50,6 +55,7 @@ func listenAll(c *config.Config) (all []bound, err error) {
 		{forIMAPS, "imap.tls_listen", c.IMAP.TLSListen, 0o666},
 		{forIMAP, "imap.starttls_listen", c.IMAP.StartTLSListen, 0o666},
 		{forLMTP, "lmtp.listen", c.LMTP.Listen, os.FileMode(c.LMTP.SocketMode)},
+		{forLogins, "auth.dovecot_socket", logins, os.FileMode(c.Auth.DovecotSocketMode)},
 		{forMetrics, "metrics.listen", c.Metrics.Listen, 0o666},
 		{forAdmin, "admin.socket", []config.Address{config.Address("unix:" + c.AdminSocket())}, 0o600},
 	} {

@@ -15,13 +15,14 @@ import (
 // reloadable are the settings that take effect without a restart.
 var reloadable = []string{"log.level"}
 
-// reload reads certificates and configuration again. A mistake in either is logged
-// and leaves what was in force.
+// reload reads certificates, block list and configuration again. A mistake in one is
+// logged and leaves what was in force.
 func (s *server) reload() {
 	s.notify(sdnotify.SdNotifyReloading + "\n" + monotonicUsec())
 	defer s.notify(sdnotify.SdNotifyReady)
-	// A failure is logged by certs, which goes on with what it had.
+	// Failures are logged by those two, which go on with what they had.
 	_ = s.certs.Reload()
+	_ = s.gate.Reload()
 	next, err := s.o.Reload()
 	if err != nil {
 		s.log.Error("configuration not reloaded; the old one stays in force", "error", err)

@@ -24,7 +24,10 @@ type users struct {
 }
 
 func newUsers(c *config.Config, m *mail.Service) *users {
-	u := &users{hasher: auth.NewHasher(), policy: auth.Policy{MinLength: c.Auth.MinPasswordLength}}
+	u := &users{hasher: auth.NewHasher(), policy: auth.Policy{
+		MinLength:   c.Auth.MinPasswordLength,
+		Compromised: string(c.Auth.CompromisedPasswords),
+	}}
 	u.builtin = auth.NewBuiltin(directory{m}, u.hasher, u.policy, nil)
 	return u
 }
@@ -33,7 +36,7 @@ func newUsers(c *config.Config, m *mail.Service) *users {
 func (u *users) sources(c *config.Config, log *slog.Logger) ([]auth.Source, error) {
 	list := []auth.Source{u.builtin}
 	if file := string(c.Auth.PasswdFile); file != "" {
-		source, err := auth.NewPasswdFile(file, auth.PasswdFileOptions{Log: log})
+		source, err := auth.NewPasswdFile(file, auth.PasswdFileOptions{AllowWeak: c.Auth.AllowWeakHashes, Log: log})
 		if err != nil {
 			return nil, fmt.Errorf("auth.passwd_file: %w", err)
 		}
