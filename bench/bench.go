@@ -65,19 +65,23 @@ type result struct {
 	figures  map[string][]figure // by the server's name
 }
 
-const userCount = 64
+// The users after the first userCount are known to servers by a file.
+const (
+	userCount     = 64
+	fileUserCount = 16
+)
 
 func newBench(o *options) (*bench, error) {
 	b := &bench{opts: o, tls: client.TLS(o.resume), caps: make(map[*peer.Server]string)}
 	var err error
-	if b.users, err = loadUsers(o.dir, userCount); err != nil {
+	if b.users, err = loadUsers(o.dir, userCount+fileUserCount); err != nil {
 		return nil, err
 	}
 	cert, key, err := peer.Certificate(o.dir)
 	if err != nil {
 		return nil, err
 	}
-	po := peer.Options{Dir: o.dir, Cert: cert, Key: key, Users: b.users}
+	po := peer.Options{Dir: o.dir, Cert: cert, Key: key, Users: b.users[:userCount], FileUsers: b.users[userCount:]}
 	for name := range strings.SplitSeq(o.servers, ",") {
 		var s *peer.Server
 		switch name {
@@ -199,7 +203,7 @@ func (b *bench) login(s *peer.Server, user int) (*client.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := b.users[user%len(b.users)]
+	u := b.users[user]
 	if err := c.Login(u.Name, u.Password); err != nil {
 		c.Close()
 		return nil, err

@@ -92,21 +92,21 @@ func (t *turn) idlers(n int, user func(i int) int) ([]*client.Conn, error) {
 	})
 }
 
-// runIdleMemory measures what the server's memory grows by with idle sessions, after a
-// start from which every user has been logged in once.
+// runIdleMemory measures what the memory of a server that was just started grows by with
+// idle sessions.
 func (t *turn) runIdleMemory(sessions []int) error {
 	for row, n := range sessions {
 		if err := t.srv.Restart(); err != nil {
 			return err
 		}
-		if err := t.warm(0, userCount); err != nil {
+		if err := t.warm(userCount, fileUserCount); err != nil {
 			return err
 		}
 		before, err := t.steadyMemory()
 		if err != nil {
 			return err
 		}
-		list, err := t.idlers(n, func(i int) int { return i % userCount })
+		list, err := t.idlers(n, func(i int) int { return userCount + i%fileUserCount })
 		if err == nil {
 			t.figures[row].Memory, err = t.steadyMemory()
 		}

@@ -152,7 +152,7 @@ func makeDir(o *options) (err error) {
 func loadUsers(dir string, n int) ([]peer.User, error) {
 	file := filepath.Join(dir, "users")
 	data, err := os.ReadFile(file)
-	if err == nil {
+	if err == nil { // of the same number, as it was written by this program
 		var users []peer.User
 		for line := range strings.Lines(string(data)) {
 			name, password, _ := strings.Cut(strings.TrimSpace(line), " ")

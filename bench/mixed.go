@@ -7,7 +7,6 @@ import (
 
 	"tidemark/bench/client"
 	"tidemark/bench/corpus"
-	"tidemark/bench/peer"
 )
 
 const (
@@ -66,8 +65,10 @@ func (m *mixedClient) step() error {
 }
 
 func (t *turn) runMixed(conns, n int) error {
-	if err := t.prepareMixed(t.srv); err != nil {
-		return err
+	for user := range mixedUsers {
+		if err := t.create(user, incoming); err != nil {
+			return err
+		}
 	}
 	messages := corpus.Generator{Seed: seed}.Messages(distinct)
 	clients := make([]*mixedClient, conns)
@@ -94,16 +95,10 @@ func (t *turn) runMixed(conns, n int) error {
 	return err
 }
 
-// prepareMixed gives each user the mailboxes that the mix works with.
-func (t *turn) prepareMixed(s *peer.Server) error {
+// mixedMailboxes are what the mix works with, one for each user.
+func mixedMailboxes() (list []mailbox) {
 	for user := range mixedUsers {
-		m := mailbox{user, "mixed", mixedMessages, corpus.Generator{Seed: seed + uint64(user), Limit: 16 << 10}}
-		if err := t.loadOne(s, m); err != nil {
-			return err
-		}
-		if err := t.create(user, incoming); err != nil {
-			return err
-		}
+		list = append(list, mailbox{user, "mixed", mixedMessages, corpus.Generator{Seed: seed + uint64(user), Limit: 16 << 10}})
 	}
-	return nil
+	return list
 }

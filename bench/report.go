@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,7 +63,7 @@ func times(r row, a, b float64) float64 {
 func verdict(times, goal float64) string {
 	switch {
 	case times == 0:
-		return ""
+		return "–"
 	case goal == 0:
 		return significant(times) + "×"
 	case times >= goal:
@@ -94,7 +95,7 @@ func line(r *result, servers []*peer.Server) []string {
 	if len(servers) == 2 {
 		cells = append(cells, verdict(times(row{}, cpus[0], cpus[1]), r.row.cpuGoal))
 	}
-	return append(cells, significant(generator), r.row.op, strings.Join(memory, " / "))
+	return append(cells, significant(generator), cmp.Or(r.row.op, "–"), strings.Join(memory, " / "))
 }
 
 func heading(servers []*peer.Server) []string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"tidemark/bench/client"
 )
@@ -156,7 +157,12 @@ func (t *turn) runGrowth(sizes []int) error {
 			case "FETCH of the last 50":
 				command = fmt.Sprintf(command, max(1, m.count-49))
 			}
-			if err := t.latency(i*len(growthQuestions)+j, 20, func() error { return c.Do(command) }); err != nil {
+			if err := t.latency(i*len(growthQuestions)+j, 20, func() error {
+				if strings.Contains(command, "(FLAGS)") {
+					return atLeast(c, command, m.count)
+				}
+				return c.Do(command)
+			}); err != nil {
 				return err
 			}
 		}

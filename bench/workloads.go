@@ -227,7 +227,8 @@ func mixedWorkload(o *options) workload {
 			{name: at + "p50", unit: millis},
 			{name: at + "p99", unit: millis, goal: 4},
 		},
-		run: func(t *turn) error { return t.runMixed(conns, o.scaled(40_000)) },
+		data: mixedMailboxes(),
+		run:  func(t *turn) error { return t.runMixed(conns, o.scaled(40_000)) },
 	}
 }
 

@@ -127,6 +127,30 @@ func (c *Conn) Wait(fn func(line []byte)) error {
 	}
 }
 
+// Count gives a command whose answer has no literals and returns the number of lines
+// before the tagged one. It is for answers of very many lines, which it does not look at.
+func (c *Conn) Count(command string) (lines int, err error) {
+	if err := c.Start(command); err != nil {
+		return 0, err
+	}
+	for {
+		have := c.in[c.start:c.end]
+		end := bytes.LastIndexByte(have, '\n')
+		last := bytes.LastIndexByte(have[:max(end, 0)], '\n') + 1
+		if end >= 0 && bytes.HasPrefix(have[last:], []byte(tag)) {
+			lines += bytes.Count(have[:last], []byte("\n"))
+			c.start += last
+			return lines, c.Wait(nil)
+		}
+		// The last complete line stays, as the tagged one is told from it.
+		lines += bytes.Count(have[:last], []byte("\n"))
+		c.start += last
+		if err := c.fill(); err != nil {
+			return lines, err
+		}
+	}
+}
+
 func ok(status []byte) error {
 	if !bytes.HasPrefix(status, []byte("OK")) {
 		return errors.New(string(status))

@@ -45,6 +45,17 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
+// If this fails, answers of many lines are counted wrongly or end too early.
+func TestCount(t *testing.T) {
+	answer := strings.Repeat("* 1 FETCH (FLAGS ())\r\n", 10_000) + "x OK done\r\n"
+	for name, r := range map[string]io.Reader{"at once": strings.NewReader(answer), "in pieces": iotest(answer)} {
+		c := &Conn{rw: script{r, io.Discard}}
+		if n, err := c.Count("FETCH"); n != 10_000 || err != nil {
+			t.Errorf("%s: %d lines, %v", name, n, err)
+		}
+	}
+}
+
 // iotest returns a reader that gives one octet at a time.
 func iotest(s string) io.Reader { return &trickle{strings.NewReader(s)} }
 

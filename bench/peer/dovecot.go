@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"text/template"
 )
 
@@ -128,7 +129,7 @@ func writeDovecot(dir, config string, addrs []string, opts Options) error {
 		return err
 	}
 	var users bytes.Buffer
-	for _, u := range opts.Users {
+	for _, u := range slices.Concat(opts.Users, opts.FileUsers) {
 		fmt.Fprintf(&users, "%s:{PLAIN}%s\n", u.Name, u.Password)
 	}
 	_, imapPort, _ := net.SplitHostPort(addrs[0]) // they are of our making

@@ -1,6 +1,12 @@
 package peer
 
 import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,6 +31,10 @@ func NewTidemark(binary string, opts Options, extra []string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	users := filepath.Join(opts.Dir, "tidemark-users")
+	if err := writeScramFile(users, opts.FileUsers); err != nil {
+		return nil, err
+	}
 	settings := append([]string{
 		"server.data_dir=" + dir,
 		"server.hostname=localhost",
@@ -33,6 +43,7 @@ func NewTidemark(binary string, opts Options, extra []string) (*Server, error) {
 		"lmtp.listen=" + addrs[1],
 		fmt.Sprintf(`tls.certificates=[{cert = %q, key = %q}]`, opts.Cert, opts.Key),
 		"tls.min_version=1.3",
+		"auth.passwd_file=" + users,
 		"auth.trusted_networks=127.0.0.0/8",
 		"limits.sessions_per_user=100000",
 		"limits.sessions_per_user_and_address=100000",
@@ -85,4 +96,30 @@ func addUsers(binary string, settings []string, users []User, dir string) error 
 		return err
 	}
 	return os.WriteFile(done, nil, 0o600)
+}
+
+// scramRounds is the least that RFC 7677 §4 allows.
+const scramRounds = 4096
+
+// writeScramFile writes a passwd-file with the keys of SCRAM-SHA-256 (RFC 5802 §3), which
+// Tidemark takes where it would refuse plain passwords.
+func writeScramFile(file string, users []User) error {
+	var text bytes.Buffer
+	for _, u := range users {
+		salt := []byte(rand.Text())
+		salted, err := pbkdf2.Key(sha256.New, u.Password, salt, scramRounds, sha256.Size)
+		if err != nil {
+			return err
+		}
+		stored := sha256.Sum256(keyed(salted, "Client Key"))
+		b64 := base64.StdEncoding.EncodeToString
+		fmt.Fprintf(&text, "%s:{SCRAM-SHA-256}%d,%s,%s,%s\n", u.Name, scramRounds, b64(salt), b64(stored[:]), b64(keyed(salted, "Server Key")))
+	}
+	return os.WriteFile(file, text.Bytes(), 0o600)
+}
+
+func keyed(key []byte, text string) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(text))
+	return h.Sum(nil)
 }
