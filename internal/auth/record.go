@@ -40,6 +40,8 @@ type Record struct {
 	// Without a revision such a password is checked at every login, since nothing
 	// would tell that one remembered has been changed.
 	Revision string `json:"revision,omitempty"`
+	// Key is what the source itself knows the user by, such as a distinguished name.
+	Key string `json:"-"`
 	// Presumed says that the source cannot tell without the password whether there is
 	// such a user.
 	Presumed bool `json:"-"`
