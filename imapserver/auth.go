@@ -2,7 +2,6 @@ package imapserver
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"slices"
 	"time"
@@ -35,7 +34,7 @@ func (g *greeted) login(ctx context.Context, cmd *imap.Login) (outcome, error) {
 	}
 	id, err := g.srv.opts.Authenticator.Login(ctx, g.peer, cmd.User, cmd.Password)
 	if err != nil {
-		return outcome{}, g.loginFailed("LOGIN", cmd.User, err)
+		return outcome{}, g.loginFailed(err)
 	}
 	return g.enter(ctx, "LOGIN", id)
 }
@@ -51,14 +50,14 @@ func (g *greeted) authenticate(ctx context.Context, cmd *imap.Authenticate) (out
 	}
 	server, err := g.srv.opts.Authenticator.Begin(ctx, g.peer, cmd.Mechanism)
 	if err != nil {
-		return outcome{}, g.loginFailed(cmd.Mechanism, "", err)
+		return outcome{}, g.loginFailed(err)
 	}
 	var response []byte
 	if cmd.HasInitial {
 		response = append([]byte{}, cmd.Initial...) // empty and none are told apart
 	}
 	if err := g.exchange(server, response); err != nil {
-		return outcome{}, g.loginFailed(cmd.Mechanism, "", err)
+		return outcome{}, g.loginFailed(err)
 	}
 	return g.enter(ctx, cmd.Mechanism, server.Identity())
 }
@@ -103,9 +102,10 @@ func (g *greeted) readResponse() ([]byte, error) {
 	}
 }
 
-// loginFailed counts and logs a failed login and returns what the client is told. A
-// response that makes no sense, or none at all, is not a guess.
-func (g *greeted) loginFailed(mechanism, user string, err error) error {
+// loginFailed counts a failed login, of which the authenticator has written down what
+// there is to know, and returns what the client is told. A response that makes no
+// sense, or none at all, is not a guess.
+func (g *greeted) loginFailed(err error) error {
 	var refusal *imap.Error
 	switch {
 	case isStreamEnd(err):
@@ -120,13 +120,12 @@ func (g *greeted) loginFailed(mechanism, user string, err error) error {
 	}
 	g.failures++
 	g.srv.metrics.logins.WithLabelValues("failed").Inc()
-	g.log.Info("login failed", "mechanism", mechanism, "user", clip(user), "error", err)
 	return err
 }
 
 // enter opens the account of a client that has proved who it is.
 func (g *greeted) enter(ctx context.Context, mechanism string, id sasl.Identity) (outcome, error) {
-	if err := g.srv.guests.login(g.conn, id.User); err != nil {
+	if err := g.srv.guests.login(g.conn, id); err != nil {
 		g.srv.metrics.logins.WithLabelValues("limited").Inc()
 		g.log.Info("login refused", "user", clip(id.User), "mechanism", mechanism, "error", err)
 		return outcome{}, err
@@ -140,20 +139,12 @@ func (g *greeted) enter(ctx context.Context, mechanism string, id sasl.Identity)
 	g.srv.metrics.sessions.Inc()
 	c := g.conn
 	c.log = c.log.With("user", clip(id.User))
-	c.log.Info("login", "mechanism", mechanism, "authenticated_as", clip(id.Auth), "tls", c.tlsVersion())
 	c.t.loginEnd = time.Time{}
 	c.dec.SetLimits(c.srv.limits.AfterLogin)
 	c.state = &authenticated{conn: c, id: id, account: account}
 	// With the new capabilities in the answer the client need not ask for them
 	// (RFC 9051 §6.2.3).
 	return outcome{code: imapwire.CodeCapability(c.capabilityList()), text: "Logged in"}, nil
-}
-
-func (c *conn) tlsVersion() string {
-	if c.peer.TLS == nil {
-		return "none"
-	}
-	return tls.VersionName(c.peer.TLS.Version)
 }
 
 // clip bounds what a client sent before it goes into the log.

@@ -36,7 +36,7 @@ type Peer struct {
 	ID    string               // the connection's id in logs
 }
 
-// Authenticator decides who may come in.
+// Authenticator decides who may come in, and logs who did and who did not.
 type Authenticator interface {
 	// Mechanisms returns the SASL mechanisms to offer to peer, in the order in
 	// which they are announced. Without TLS it is empty unless plain text is

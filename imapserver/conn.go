@@ -117,8 +117,6 @@ func (c *conn) farewell(err error) {
 	var b *bye
 	switch {
 	case errors.As(err, &b):
-	case errors.Is(err, errStopping):
-		b = &bye{imap.CodeUnavailable, "Server is shutting down", ""}
 	case errors.Is(err, errStalled):
 		b = &bye{"", "Too slow", ""}
 	case errors.Is(err, errLoginLimit):
@@ -147,7 +145,7 @@ func (c *conn) hangUp() {
 		_ = t.CloseWrite() // the connection is over either way
 	}
 	half, ok := c.t.socket.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil || c.t.stopping.Load() {
+	if !ok || half.CloseWrite() != nil || c.t.ending.Load() != nil {
 		return
 	}
 	if c.t.socket.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
@@ -157,8 +155,8 @@ func (c *conn) hangUp() {
 
 // next waits for the next command and answers it.
 func (c *conn) next(ctx context.Context) error {
-	if c.t.stopping.Load() {
-		return errStopping
+	if b := c.t.ending.Load(); b != nil {
+		return b
 	}
 	if c.dec.Buffered() == 0 {
 		if err := c.waitForCommand(); err != nil {

@@ -3,9 +3,11 @@ package imapserver
 import (
 	"container/list"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"tidemark/imap"
+	"tidemark/sasl"
 )
 
 // registry knows all connections and counts them by address and user.
@@ -27,7 +29,8 @@ type guest struct {
 	cut     func()        // ends the connection at once
 	place   *list.Element // in strangers; nil after the login
 	user    *userSessions // nil before the login
-	name    string        // the user's
+	id      sasl.Identity // of the user
+	revoked []string      // users whose sessions were ended while this was nobody's
 }
 
 // userSessions counts one user's sessions.
@@ -79,7 +82,7 @@ func (r *registry) arrive(c *conn, cut func()) bool {
 	g.place = r.strangers.PushBack(g)
 	r.addresses[g.network]++
 	if r.stopping {
-		c.t.stop()
+		c.t.stop(byeShutdown())
 	}
 	r.mu.Unlock()
 	if oldest != nil {
@@ -97,12 +100,15 @@ func (r *registry) forgetStranger(g *guest) {
 	countDown(r.addresses, g.network)
 }
 
-// login counts c as a session of user, or refuses it with LIMIT.
-func (r *registry) login(c *conn, user string) error {
+// login counts c as a session of a user, or refuses it with LIMIT.
+func (r *registry) login(c *conn, id sasl.Identity) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	g := r.guests[c]
-	u := r.users[user]
+	if slices.Contains(g.revoked, id.User) || slices.Contains(g.revoked, id.Auth) {
+		return imap.Refuse(imap.CodeUnavailable, "The account has just been changed; connect again")
+	}
+	u := r.users[id.User]
 	if u == nil {
 		u = &userSessions{
 			networks: make(map[netip.Prefix]int),
@@ -112,10 +118,10 @@ func (r *registry) login(c *conn, user string) error {
 	if u.sessions >= r.limits.SessionsPerUser || u.networks[g.network] >= r.limits.SessionsPerUserAddress {
 		return imap.Refuse(imap.CodeLimit, "Too many sessions of this user")
 	}
-	r.users[user] = u
+	r.users[id.User] = u
 	u.sessions++
 	u.networks[g.network]++
-	g.user, g.name = u, user
+	g.user, g.id, g.revoked = u, id, nil
 	r.forgetStranger(g)
 	return nil
 }
@@ -146,7 +152,7 @@ func (r *registry) forgetSession(g *guest) {
 	g.user = nil
 	countDown(u.networks, g.network)
 	if u.sessions--; u.sessions == 0 {
-		delete(r.users, g.name)
+		delete(r.users, g.id.User)
 	}
 }
 
@@ -164,8 +170,32 @@ func (r *registry) stopAll() {
 	defer r.mu.Unlock()
 	r.stopping = true
 	for c := range r.guests {
-		c.t.stop()
+		c.t.stop(byeShutdown())
 	}
+}
+
+func byeShutdown() *bye {
+	return &bye{imap.CodeUnavailable, "Server is shutting down", "server is shutting down"}
+}
+
+// end asks the sessions of a user, and those in which the user acts as another, to end
+// behind the command that runs, and returns how many they are. A login that is being
+// checked meanwhile is refused when it comes to its end: what it was checked by may be
+// out of date.
+func (r *registry) end(user, reason string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for c, g := range r.guests {
+		switch {
+		case g.user == nil:
+			g.revoked = append(g.revoked, user)
+		case g.id.User == user || g.id.Auth == user:
+			c.t.stop(&bye{"", "Log in again", reason})
+			n++
+		}
+	}
+	return n
 }
 
 // cutAll ends every connection at once.

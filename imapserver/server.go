@@ -244,6 +244,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// EndSessions ends all sessions of a user, and those in which the user acts as another,
+// each with BYE behind the command that runs. Call it after a user has been disabled
+// or deleted, or has got another password: no session goes on, or begins, by what was
+// good before. It returns how many sessions there were; reason is for the log.
+func (s *Server) EndSessions(user, reason string) int { return s.guests.end(user, reason) }
+
 // newConnID returns what names a connection in the log: unguessable, so that the
 // id in a BYE says nothing of how busy the server is.
 func newConnID() string { return rand.Text()[:12] }

@@ -115,6 +115,38 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// Without it a user who was disabled would stay in for as long as a client keeps its
+// connection, or would come in by a password that was checked just before.
+func TestEndSessions(t *testing.T) {
+	log := &logBuffer{}
+	s := startServer(t, newFakeBackend(), log.logTo)
+	addr := listen(t, s)
+	checking := dial(t, addr)
+	checking.want("* OK")
+	waiting, idle, other := login(t, addr), login(t, addr), dial(t, addr)
+	idle.talk("C: a1 IDLE\nS: + ")
+	other.talk("S: * OK\nC: a1 LOGIN bob secret\nS: a1 OK")
+
+	if n := s.EndSessions("alice", "disabled"); n != 2 {
+		t.Errorf("%d sessions ended", n)
+	}
+	for _, c := range []*client{waiting, idle} {
+		c.want("* BYE Log in again")
+		c.wantEnd()
+	}
+	if !strings.Contains(log.String(), "reason=disabled") {
+		t.Errorf("the reason is not in the log:\n%s", log.String())
+	}
+	other.talk("C: a2 NOOP\nS: a2 OK")
+	// To the registry a login that is being checked looks like this one: the connection
+	// was nobody's when alice's sessions were ended.
+	checking.talk("C: a1 LOGIN alice secret\nS: a1 NO [UNAVAILABLE]\nC: a2 LOGIN bob secret\nS: a2 OK")
+	login(t, addr)
+	if n := s.EndSessions("alice", "disabled"); n != 1 {
+		t.Errorf("%d sessions ended", n)
+	}
+}
+
 // Without it a command that hangs would keep the server from stopping.
 func TestShutdownCutsAfterGrace(t *testing.T) {
 	b := newFakeBackend()

@@ -44,8 +44,8 @@ func (c *conn) handshake() error {
 	if err := c.t.socket.SetDeadline(time.Now().Add(c.srv.limits.HandshakeTime)); err != nil {
 		return err
 	}
-	if c.t.stopping.Load() { // looked at after the deadline was set, as in await
-		return &bye{reason: "server is shutting down"}
+	if b := c.t.ending.Load(); b != nil { // looked at after the deadline was set, as in await
+		return &bye{reason: b.reason} // nothing can be said in the middle of a handshake
 	}
 	if err := t.Handshake(); err != nil {
 		return &bye{reason: fmt.Sprintf("TLS handshake: %.200s", err.Error())}

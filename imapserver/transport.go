@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// errStopping is returned by reads after Shutdown has asked the connection to end.
-var errStopping = errors.New("server is shutting down")
-
 // errStalled is returned by reads and writes that made no progress in time.
 var errStalled = errors.New("no progress")
 
@@ -29,8 +26,8 @@ type transport struct {
 	socket net.Conn // below TLS; never replaced, so that others may set its deadlines
 	conn   net.Conn // socket, or TLS over it
 
-	mail     atomic.Bool // the mailbox may have changed
-	stopping atomic.Bool // the server shuts down
+	mail   atomic.Bool         // the mailbox may have changed
+	ending atomic.Pointer[bye] // why the connection is to end; nil while it is not
 
 	first    [1]byte // an octet that await has read
 	hasFirst bool
@@ -64,10 +61,10 @@ func (t *transport) wakeMail() {
 	}
 }
 
-// stop makes reads end with errStopping, now and later. It may be called from any
-// goroutine and does not block.
-func (t *transport) stop() {
-	t.stopping.Store(true)
+// stop makes reads end with b, now and later. The first call counts. It may be called
+// from any goroutine and does not block.
+func (t *transport) stop(b *bye) {
+	t.ending.CompareAndSwap(nil, b)
 	_ = t.socket.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed connection
 }
 
@@ -95,8 +92,8 @@ func (t *transport) await(until time.Time, forMail bool) (wakeup, error) {
 		if err := t.socket.SetReadDeadline(until); err != nil {
 			return 0, err
 		}
-		if t.stopping.Load() {
-			return 0, errStopping
+		if b := t.ending.Load(); b != nil {
+			return 0, b
 		}
 		if forMail && t.mail.Swap(false) {
 			return wokenByMail, nil
@@ -134,8 +131,8 @@ func (t *transport) Read(p []byte) (int, error) {
 		if err := t.socket.SetReadDeadline(until); err != nil {
 			return 0, err
 		}
-		if t.stopping.Load() {
-			return 0, errStopping
+		if b := t.ending.Load(); b != nil {
+			return 0, b
 		}
 		n, err := t.conn.Read(p)
 		if n > 0 {
