@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"text/template"
 )
 
@@ -107,6 +109,9 @@ func NewDovecot(opts Options) (*Server, error) {
 	if err := writeDovecot(dir, config, addrs, opts); err != nil {
 		return nil, err
 	}
+	if err := raiseInotify(); err != nil {
+		return nil, err
+	}
 	return &Server{
 		Name: "Dovecot", Version: version, IMAPS: addrs[0], LMTP: addrs[1], opts: opts, dir: dir,
 		command: []string{binary, "-F", "-c", config},
@@ -115,6 +120,23 @@ func NewDovecot(opts Options) (*Server, error) {
 			return os.Remove(filepath.Join(dir, "mail", user, "sdbox/mailboxes", mailbox, "dbox-Mails/dovecot.index.cache"))
 		},
 	}, nil
+}
+
+// inotifyInstances is what Dovecot's manual advises for many connections: each process
+// that waits with IDLE takes one, and those that get none look every half minute only.
+const inotifyInstances = 65536
+
+// raiseInotify allows as many instances on this machine, until its next start.
+func raiseInotify() error {
+	const file = "/proc/sys/fs/inotify/max_user_instances"
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if n, err := strconv.Atoi(strings.TrimSpace(string(data))); err == nil && n >= inotifyInstances {
+		return nil
+	}
+	return os.WriteFile(file, fmt.Appendln(nil, inotifyInstances), 0o644)
 }
 
 func writeDovecot(dir, config string, addrs []string, opts Options) error {
