@@ -50,7 +50,7 @@ var layout = []struct {
 
 	// Where everything is joined.
 	{"internal/daemon", "*"},
-	{"cmd/tidemark", "imap internal/admin internal/config internal/daemon internal/demo internal/transfer internal/maildir internal/mbox"},
+	{"cmd/tidemark", "imap internal/admin internal/auth internal/config internal/daemon internal/demo internal/transfer internal/maildir internal/mbox"},
 
 	// For tests only. Transcripts judge the server, and so know only the protocol;
 	// simtest starts whole servers, but its model knows nothing of theirs.

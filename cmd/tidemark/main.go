@@ -118,6 +118,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		a.serveCommand(),
 		a.userCommand(),
+		a.authCommand(),
 		a.mailboxCommand(),
 		a.importCommand(),
 		a.exportCommand(),

@@ -21,7 +21,10 @@ func (a *app) userCommand() *cobra.Command {
 		a.userPasswdCommand(),
 		a.userEnableCommand("disable", "Forbid a user to log in, and take no mail for them", true),
 		a.userEnableCommand("enable", "Allow a user to log in again", false),
+		a.userMasterCommand("grant-master", "Allow a user to act as others, from auth.master_networks", true),
+		a.userMasterCommand("revoke-master", "Forbid a user to act as others", false),
 		a.userDeleteCommand(),
+		a.appPasswordCommand(),
 	)
 	return cmd
 }
@@ -47,6 +50,9 @@ func (a *app) userListCommand() *cobra.Command {
 				state := "enabled"
 				if u.Disabled {
 					state = "disabled"
+				}
+				if u.Master {
+					state += ", master"
 				}
 				t.row(u.Name, state)
 			}
@@ -97,6 +103,22 @@ func (a *app) userEnableCommand(name, short string, disabled bool) *cobra.Comman
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withService(cmd, func(ctx context.Context, s admin.Service) error {
 				return s.SetDisabled(ctx, args[0], disabled)
+			})
+		},
+	}
+}
+
+func (a *app) userMasterCommand(name, short string, master bool) *cobra.Command {
+	return &cobra.Command{
+		Use:   name + " NAME",
+		Short: short,
+		Long: short + ".\n\n" +
+			"A master user logs in by SASL with the other's name as the authorization identity and the\n" +
+			"own name and password. Both names stand in the log.",
+		Args: arguments("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withService(cmd, func(ctx context.Context, s admin.Service) error {
+				return s.SetMaster(ctx, args[0], master)
 			})
 		},
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"tidemark/imap"
+	"tidemark/internal/auth"
 	"tidemark/internal/transfer"
 )
 
@@ -58,60 +59,92 @@ func (c *Client) Close() error {
 
 // Users implements Service.
 func (c *Client) Users(ctx context.Context) ([]User, error) {
-	var users []User
-	return users, c.call(ctx, pathUsers, request{}, &users)
+	return ask[[]User](ctx, c, pathUsers, request{})
 }
 
 // AddUser implements Service.
 func (c *Client) AddUser(ctx context.Context, name, password string) error {
-	return c.call(ctx, pathAddUser, request{User: name, Password: password}, &empty{})
+	return c.tell(ctx, pathAddUser, request{User: name, Password: password})
 }
 
 // SetPassword implements Service.
 func (c *Client) SetPassword(ctx context.Context, name, password string) error {
-	return c.call(ctx, pathSetPassword, request{User: name, Password: password}, &empty{})
+	return c.tell(ctx, pathSetPassword, request{User: name, Password: password})
 }
 
 // SetDisabled implements Service.
 func (c *Client) SetDisabled(ctx context.Context, name string, disabled bool) error {
-	return c.call(ctx, pathSetDisabled, request{User: name, Disabled: disabled}, &empty{})
+	return c.tell(ctx, pathSetDisabled, request{User: name, Disabled: disabled})
+}
+
+// SetMaster implements Service.
+func (c *Client) SetMaster(ctx context.Context, name string, master bool) error {
+	return c.tell(ctx, pathSetMaster, request{User: name, Master: master})
+}
+
+// AppPasswords implements Service.
+func (c *Client) AppPasswords(ctx context.Context, user string) ([]AppPassword, error) {
+	return ask[[]AppPassword](ctx, c, pathAppPasswords, request{User: user})
+}
+
+// AddAppPassword implements Service.
+func (c *Client) AddAppPassword(ctx context.Context, user, name string, expires time.Time) (string, error) {
+	return ask[string](ctx, c, pathAddApp, request{User: user, Name: name, Expires: expires})
+}
+
+// RevokeAppPassword implements Service.
+func (c *Client) RevokeAppPassword(ctx context.Context, user, name string) error {
+	return c.tell(ctx, pathRevokeApp, request{User: user, Name: name})
+}
+
+// Penalties implements Service.
+func (c *Client) Penalties(ctx context.Context) ([]auth.Penalty, error) {
+	return ask[[]auth.Penalty](ctx, c, pathPenalties, request{})
+}
+
+// WhySlow implements Service.
+func (c *Client) WhySlow(ctx context.Context, addressOrUser string) (Standing, error) {
+	return ask[Standing](ctx, c, pathWhySlow, request{Who: addressOrUser})
+}
+
+// Unban implements Service.
+func (c *Client) Unban(ctx context.Context, networkOrUser string) (int, error) {
+	return ask[int](ctx, c, pathUnban, request{Who: networkOrUser})
 }
 
 // DeleteUser implements Service.
 func (c *Client) DeleteUser(ctx context.Context, name string) error {
-	return c.call(ctx, pathDeleteUser, request{User: name}, &empty{})
+	return c.tell(ctx, pathDeleteUser, request{User: name})
 }
 
 // Mailboxes implements Service.
 func (c *Client) Mailboxes(ctx context.Context, user string) ([]Mailbox, error) {
-	var mailboxes []Mailbox
-	return mailboxes, c.call(ctx, pathMailboxes, request{User: user}, &mailboxes)
+	return ask[[]Mailbox](ctx, c, pathMailboxes, request{User: user})
 }
 
 // CreateMailbox implements Service.
 func (c *Client) CreateMailbox(ctx context.Context, user, name string) error {
-	return c.call(ctx, pathCreateMailbox, request{User: user, Mailbox: name}, &empty{})
+	return c.tell(ctx, pathCreateMailbox, request{User: user, Mailbox: name})
 }
 
 // DeleteMailbox implements Service.
 func (c *Client) DeleteMailbox(ctx context.Context, user, name string) error {
-	return c.call(ctx, pathDeleteMailbox, request{User: user, Mailbox: name}, &empty{})
+	return c.tell(ctx, pathDeleteMailbox, request{User: user, Mailbox: name})
 }
 
 // RenameMailbox implements Service.
 func (c *Client) RenameMailbox(ctx context.Context, user, from, to string) error {
-	return c.call(ctx, pathRenameMailbox, request{User: user, Mailbox: from, To: to}, &empty{})
+	return c.tell(ctx, pathRenameMailbox, request{User: user, Mailbox: from, To: to})
 }
 
 // EnsureMailbox implements Service.
 func (c *Client) EnsureMailbox(ctx context.Context, user string, m transfer.Mailbox) error {
-	return c.call(ctx, pathEnsureMailbox, request{User: user, Mailbox: m.Name, Subscribed: m.Subscribed}, &empty{})
+	return c.tell(ctx, pathEnsureMailbox, request{User: user, Mailbox: m.Name, Subscribed: m.Subscribed})
 }
 
 // Imported implements Service.
 func (c *Client) Imported(ctx context.Context, user, mailbox string, keys []string) ([]bool, error) {
-	var known []bool
-	return known, c.call(ctx, pathImported, request{User: user, Mailbox: mailbox, Keys: keys}, &known)
+	return ask[[]bool](ctx, c, pathImported, request{User: user, Mailbox: mailbox, Keys: keys})
 }
 
 // Import implements Service.
@@ -153,8 +186,7 @@ func (c *Client) Import(ctx context.Context, user, mailbox string, batch iter.Se
 
 // Messages implements Service.
 func (c *Client) Messages(ctx context.Context, user, mailbox string) ([]Message, error) {
-	var messages []Message
-	return messages, c.call(ctx, pathMessages, request{User: user, Mailbox: mailbox}, &messages)
+	return ask[[]Message](ctx, c, pathMessages, request{User: user, Mailbox: mailbox})
 }
 
 // OpenMessage implements Service.
@@ -189,16 +221,24 @@ func (c *Client) Check(ctx context.Context, user string, report func(Problem)) (
 	}
 }
 
-func (c *Client) call(ctx context.Context, path string, in request, out any) error {
+// ask makes a call and returns its answer.
+func ask[T any](ctx context.Context, c *Client, path string, in request) (T, error) {
+	var out T
 	resp, err := c.post(ctx, path, in)
 	if err != nil {
-		return err
+		return out, err
 	}
 	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
-		return fmt.Errorf("read the server's answer: %w", err)
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
+		return out, fmt.Errorf("read the server's answer: %w", err)
 	}
-	return nil
+	return out, nil
+}
+
+// tell makes a call that returns nothing.
+func (c *Client) tell(ctx context.Context, path string, in request) error {
+	_, err := ask[empty](ctx, c, path, in)
+	return err
 }
 
 // post sends a call and returns the answer if it is not a refusal.

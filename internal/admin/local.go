@@ -10,17 +10,36 @@ import (
 	"tidemark/sasl"
 )
 
-// Local is a Service that works on the store of this process.
-type Local struct {
-	mail   *mail.Service
-	users  *auth.Builtin
-	policy auth.Policy
+// LocalOptions are what a Local works on.
+type LocalOptions struct {
+	Mail *mail.Service
+	// Users is the built-in source of the same mail, and Policy the one that it applies
+	// to passwords.
+	Users  *auth.Builtin
+	Policy auth.Policy
+
+	// Guard has the failed logins of the server that runs in this process, and
+	// EndSessions ends the sessions of a user there. Both are nil where none runs.
+	Guard       *auth.Guard
+	EndSessions func(user, reason string) int
 }
 
-// NewLocal returns a Service on the given mail. users must be the built-in source of
-// the same mail, policy the one that it applies to passwords.
-func NewLocal(m *mail.Service, users *auth.Builtin, policy auth.Policy) *Local {
-	return &Local{m, users, policy}
+// Local is a Service that works on the store of this process.
+type Local struct {
+	mail        *mail.Service
+	users       *auth.Builtin
+	policy      auth.Policy
+	guard       *auth.Guard
+	endSessions func(user, reason string) int
+}
+
+// NewLocal returns a Service.
+func NewLocal(o LocalOptions) *Local {
+	l := &Local{o.Mail, o.Users, o.Policy, o.Guard, o.EndSessions}
+	if l.endSessions == nil {
+		l.endSessions = func(string, string) int { return 0 }
+	}
+	return l
 }
 
 // Users implements Service.
@@ -37,7 +56,7 @@ func (l *Local) Users(ctx context.Context) ([]User, error) {
 		record, err := l.users.Lookup(ctx, users[i].Name)
 		switch {
 		case err == nil:
-			users[i].Disabled = record.Disabled
+			users[i].Disabled, users[i].Master = record.Disabled, record.Master
 		case !errors.Is(err, auth.ErrNoUser):
 			return nil, err
 		}
@@ -68,31 +87,56 @@ func (l *Local) AddUser(ctx context.Context, name, password string) error {
 	return nil
 }
 
-// SetPassword implements Service.
-func (l *Local) SetPassword(ctx context.Context, name, password string) error {
+// changed changes a user and ends the sessions that were begun by what was good before.
+// An empty reason leaves them.
+func (l *Local) changed(name, reason string, change func(name string) error) error {
 	name, err := prepareName(name)
 	if err != nil {
 		return err
 	}
-	return explain(name, l.users.SetPassword(ctx, name, password))
+	if err := change(name); err != nil {
+		return explain(name, err)
+	}
+	if reason != "" {
+		l.endSessions(name, reason)
+	}
+	return nil
+}
+
+// SetPassword implements Service.
+func (l *Local) SetPassword(ctx context.Context, name, password string) error {
+	return l.changed(name, "password changed", func(name string) error {
+		return l.users.SetPassword(ctx, name, password)
+	})
 }
 
 // SetDisabled implements Service.
 func (l *Local) SetDisabled(ctx context.Context, name string, disabled bool) error {
-	name, err := prepareName(name)
-	if err != nil {
-		return err
+	reason := ""
+	if disabled {
+		reason = "user disabled"
 	}
-	return explain(name, l.users.SetDisabled(ctx, name, disabled))
+	return l.changed(name, reason, func(name string) error {
+		return l.users.SetDisabled(ctx, name, disabled)
+	})
+}
+
+// SetMaster implements Service.
+func (l *Local) SetMaster(ctx context.Context, name string, master bool) error {
+	reason := ""
+	if !master {
+		reason = "user is no master any more"
+	}
+	return l.changed(name, reason, func(name string) error {
+		return l.users.SetMaster(ctx, name, master)
+	})
 }
 
 // DeleteUser implements Service.
 func (l *Local) DeleteUser(ctx context.Context, name string) error {
-	name, err := prepareName(name)
-	if err != nil {
-		return err
-	}
-	return explain(name, l.mail.DeleteUser(ctx, name))
+	return l.changed(name, "user deleted", func(name string) error {
+		return l.mail.DeleteUser(ctx, name)
+	})
 }
 
 // Mailboxes implements Service.
@@ -190,7 +234,11 @@ func explain(user string, err error) error {
 		return errorf(NotFound, "there is no user %q", user)
 	case errors.Is(err, mail.ErrUserExists):
 		return errorf(Exists, "there is a user %q already", user)
-	case errors.Is(err, auth.ErrPolicy):
+	case errors.Is(err, auth.ErrNoAppPassword):
+		return errorf(NotFound, "%v", err)
+	case errors.Is(err, auth.ErrAppPasswordExists):
+		return errorf(Exists, "%v", err)
+	case errors.Is(err, auth.ErrPolicy), errors.Is(err, auth.ErrAppPasswordName), errors.Is(err, auth.ErrTooManyAppPassword):
 		return errorf(Invalid, "%v", err)
 	}
 	return translate(err)

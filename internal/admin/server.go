@@ -8,8 +8,10 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"tidemark/imap"
+	"tidemark/internal/auth"
 	"tidemark/internal/transfer"
 )
 
@@ -20,7 +22,14 @@ const (
 	pathAddUser       = "/v1/users/add"
 	pathSetPassword   = "/v1/users/password"
 	pathSetDisabled   = "/v1/users/disabled"
+	pathSetMaster     = "/v1/users/master"
 	pathDeleteUser    = "/v1/users/delete"
+	pathAppPasswords  = "/v1/app-passwords/list"
+	pathAddApp        = "/v1/app-passwords/add"
+	pathRevokeApp     = "/v1/app-passwords/revoke"
+	pathPenalties     = "/v1/logins/penalties"
+	pathWhySlow       = "/v1/logins/why"
+	pathUnban         = "/v1/logins/unban"
 	pathMailboxes     = "/v1/mailboxes/list"
 	pathCreateMailbox = "/v1/mailboxes/create"
 	pathDeleteMailbox = "/v1/mailboxes/delete"
@@ -35,11 +44,15 @@ const (
 
 // request is the body of every call; each uses the fields it needs.
 type request struct {
-	User     string `json:"user,omitempty"`
-	Password string `json:"password,omitempty"`
-	Disabled bool   `json:"disabled,omitempty"`
-	Mailbox  string `json:"mailbox,omitempty"`
-	To       string `json:"to,omitempty"`
+	User     string    `json:"user,omitempty"`
+	Password string    `json:"password,omitempty"`
+	Disabled bool      `json:"disabled,omitempty"`
+	Master   bool      `json:"master,omitempty"`
+	Name     string    `json:"name,omitempty"` // of an app password
+	Expires  time.Time `json:"expires,omitzero"`
+	Who      string    `json:"who,omitempty"` // an address, a network or a user
+	Mailbox  string    `json:"mailbox,omitempty"`
+	To       string    `json:"to,omitempty"`
 
 	Subscribed bool     `json:"subscribed,omitempty"`
 	Keys       []string `json:"keys,omitempty"`
@@ -61,6 +74,8 @@ func NewHandler(s Service, log *slog.Logger) http.Handler {
 	change(h, pathSetPassword, func(ctx context.Context, r request) error { return s.SetPassword(ctx, r.User, r.Password) })
 	change(h, pathSetDisabled, func(ctx context.Context, r request) error { return s.SetDisabled(ctx, r.User, r.Disabled) })
 	change(h, pathDeleteUser, func(ctx context.Context, r request) error { return s.DeleteUser(ctx, r.User) })
+	change(h, pathSetMaster, func(ctx context.Context, r request) error { return s.SetMaster(ctx, r.User, r.Master) })
+	handleLogins(h, s)
 	change(h, pathCreateMailbox, func(ctx context.Context, r request) error { return s.CreateMailbox(ctx, r.User, r.Mailbox) })
 	change(h, pathDeleteMailbox, func(ctx context.Context, r request) error { return s.DeleteMailbox(ctx, r.User, r.Mailbox) })
 	change(h, pathRenameMailbox, func(ctx context.Context, r request) error { return s.RenameMailbox(ctx, r.User, r.Mailbox, r.To) })
@@ -75,6 +90,20 @@ func NewHandler(s Service, log *slog.Logger) http.Handler {
 	h.mux.HandleFunc("POST "+pathOpenMessage, func(w http.ResponseWriter, r *http.Request) { h.openMessage(s, w, r) })
 	h.mux.HandleFunc("POST "+pathCheck, func(w http.ResponseWriter, r *http.Request) { h.check(s, w, r) })
 	return h.mux
+}
+
+// handleLogins registers the calls about how users log in.
+func handleLogins(h *handler, s Service) {
+	handle(h, pathAppPasswords, func(ctx context.Context, r request) ([]AppPassword, error) {
+		return s.AppPasswords(ctx, r.User)
+	})
+	changing(h, pathAddApp, func(ctx context.Context, r request) (string, error) {
+		return s.AddAppPassword(ctx, r.User, r.Name, r.Expires)
+	})
+	change(h, pathRevokeApp, func(ctx context.Context, r request) error { return s.RevokeAppPassword(ctx, r.User, r.Name) })
+	handle(h, pathPenalties, func(ctx context.Context, _ request) ([]auth.Penalty, error) { return s.Penalties(ctx) })
+	handle(h, pathWhySlow, func(ctx context.Context, r request) (Standing, error) { return s.WhySlow(ctx, r.Who) })
+	changing(h, pathUnban, func(ctx context.Context, r request) (int, error) { return s.Unban(ctx, r.Who) })
 }
 
 type handler struct {
@@ -108,13 +137,37 @@ func readRequest(w http.ResponseWriter, r *http.Request) (request, error) {
 
 // change registers a call that changes something.
 func change(h *handler, path string, call func(context.Context, request) error) {
-	handle(h, path, func(ctx context.Context, in request) (empty, error) {
-		err := call(ctx, in)
+	changing(h, path, func(ctx context.Context, in request) (empty, error) { return empty{}, call(ctx, in) })
+}
+
+// changing registers a call that changes something and returns something.
+func changing[T any](h *handler, path string, call func(context.Context, request) (T, error)) {
+	handle(h, path, func(ctx context.Context, in request) (T, error) {
+		out, err := call(ctx, in)
 		if err == nil {
-			h.log.Info("administration", "call", path, "user", in.User, "mailbox", in.Mailbox)
+			h.log.LogAttrs(ctx, slog.LevelInfo, "administration", append([]slog.Attr{slog.String("call", path)}, in.attrs()...)...)
 		}
-		return empty{}, err
+		return out, err
 	})
+}
+
+// attrs are what the log tells of a request: what it names, and nothing secret.
+func (in request) attrs() []slog.Attr {
+	var attrs []slog.Attr
+	for _, a := range [...]struct{ key, value string }{
+		{"user", in.User}, {"mailbox", in.Mailbox}, {"to", in.To}, {"name", in.Name}, {"who", in.Who},
+	} {
+		if a.value != "" {
+			attrs = append(attrs, slog.String(a.key, a.value))
+		}
+	}
+	if in.Disabled {
+		attrs = append(attrs, slog.Bool("disabled", true))
+	}
+	if in.Master {
+		attrs = append(attrs, slog.Bool("master", true))
+	}
+	return attrs
 }
 
 func (h *handler) reply(w http.ResponseWriter, status int, v any) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tidemark/imap"
+	"tidemark/internal/auth"
 	"tidemark/internal/transfer"
 )
 
@@ -24,8 +25,26 @@ type Service interface {
 	// SetDisabled forbids or allows a user to log in. Mail is taken for neither a
 	// disabled user nor an unknown one.
 	SetDisabled(ctx context.Context, name string, disabled bool) error
+	// SetMaster allows or forbids a user to act as others, from the networks that the
+	// configuration has for it.
+	SetMaster(ctx context.Context, name string, master bool) error
 	// DeleteUser deletes a user and all of the user's mail.
 	DeleteUser(ctx context.Context, name string) error
+
+	AppPasswords(ctx context.Context, user string) ([]AppPassword, error)
+	// AddAppPassword makes up a further password of a user and returns it; it can not
+	// be seen again. expires may be zero for never.
+	AddAppPassword(ctx context.Context, user, name string, expires time.Time) (password string, err error)
+	RevokeAppPassword(ctx context.Context, user, name string) error
+
+	// Penalties returns who is slowed down because of failed logins. This and the next
+	// two need a server that runs, and otherwise return NotRunning.
+	Penalties(ctx context.Context) ([]auth.Penalty, error)
+	// WhySlow returns what is held against an address or a user.
+	WhySlow(ctx context.Context, addressOrUser string) (Standing, error)
+	// Unban forgets what is held against an address, a network or a user, and returns
+	// how many penalties that were.
+	Unban(ctx context.Context, networkOrUser string) (int, error)
 
 	Mailboxes(ctx context.Context, user string) ([]Mailbox, error)
 	CreateMailbox(ctx context.Context, user, name string) error
@@ -55,7 +74,25 @@ type Service interface {
 type User struct {
 	Name     string    `json:"name"`
 	Disabled bool      `json:"disabled"`
+	Master   bool      `json:"master"`
 	Created  time.Time `json:"created,omitzero"`
+}
+
+// AppPassword is a further password of a user, for one device or program.
+type AppPassword struct {
+	Name     string    `json:"name"`
+	Created  time.Time `json:"created"`
+	Expires  time.Time `json:"expires,omitzero"`
+	LastUsed time.Time `json:"last_used,omitzero"` // exact to the hour
+}
+
+// Standing is what keeps logins from an address or of a user back.
+type Standing struct {
+	// User is the name as it is kept, and empty where the question was about an address.
+	User string `json:"user,omitempty"`
+	// Obstacle says in words what keeps the user out whatever the password, if anything.
+	Obstacle  string         `json:"obstacle,omitempty"`
+	Penalties []auth.Penalty `json:"penalties"`
 }
 
 // Mailbox is one mailbox with its counts.
@@ -103,6 +140,7 @@ const (
 	Exists      Code = "exists"
 	Invalid     Code = "invalid"     // a value that is not allowed
 	Unavailable Code = "unavailable" // storage takes no changes
+	NotRunning  Code = "not_running" // only a server that runs could tell
 )
 
 // Error is a refusal that names its reason.

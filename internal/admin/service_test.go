@@ -43,8 +43,11 @@ func (d mailDirectory) UpdateCredentials(ctx context.Context, user string, chang
 	return true, err
 }
 
-// newLocal returns a service on an empty store in memory.
-func newLocal(t *testing.T) *Local {
+// newLocal returns a service on an empty store in memory, where no server runs.
+func newLocal(t *testing.T) *Local { return newLocalWith(t, LocalOptions{}) }
+
+// newLocalWith is newLocal with what the server in the same process would give.
+func newLocalWith(t *testing.T, o LocalOptions) *Local {
 	t.Helper()
 	engine, err := embedded.Open("store", embedded.Options{FS: vfs.NewMem(), MinFree: -1, Ballast: -1})
 	if err != nil {
@@ -58,7 +61,8 @@ func newLocal(t *testing.T) *Local {
 		}
 	})
 	policy := auth.Policy{MinLength: 8}
-	return NewLocal(m, auth.NewBuiltin(mailDirectory{m}, auth.NewHasher(), policy, nil), policy)
+	o.Mail, o.Users, o.Policy = m, auth.NewBuiltin(mailDirectory{m}, auth.NewHasher(), policy, nil), policy
+	return NewLocal(o)
 }
 
 // both runs a test on the store itself and through the socket.

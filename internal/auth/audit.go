@@ -18,13 +18,14 @@ const maxLogged = 200
 func (at *attempt) attrs(a *Authenticator) []slog.Attr {
 	attrs := []slog.Attr{
 		slog.String("conn", at.peer.ID),
-		slog.String("addr", at.peer.Addr.String()),
+		slog.String("remote", at.peer.Addr.String()),
 		slog.String("user", at.given[:min(len(at.given), maxLogged)]),
 		slog.String("mechanism", at.mechanism),
 		slog.Duration("took", a.opts.Now().Sub(at.started)),
 	}
 	if at.peer.TLS != nil && at.peer.TLS.Version != 0 {
-		attrs = append(attrs, slog.String("tls", tls.VersionName(at.peer.TLS.Version)))
+		attrs = append(attrs, slog.String("tls", tls.VersionName(at.peer.TLS.Version)),
+			slog.String("suite", tls.CipherSuiteName(at.peer.TLS.CipherSuite)))
 	}
 	if at.app != "" {
 		attrs = append(attrs, slog.String("app_password", at.app))

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"tidemark/sasl"
 )
@@ -89,8 +92,8 @@ func (b *Builtin) update(ctx context.Context, user string, change func(*Record) 
 	return err
 }
 
-// SetPassword gives a user a new password, for logins of every kind. Sessions that
-// are open stay open; app passwords go on to be good.
+// SetPassword gives a user a new password, for logins of every kind. App passwords go
+// on to be good. To end the sessions that are open is the caller's part.
 func (b *Builtin) SetPassword(ctx context.Context, user, password string) error {
 	if err := b.policy.Check(password); err != nil {
 		return err
@@ -202,11 +205,16 @@ func (b *Builtin) SetMaster(ctx context.Context, user string, master bool) error
 	})
 }
 
-// maxAppPasswords bounds the work of a login by SCRAM, which tries each.
-const maxAppPasswords = 50
+const (
+	// maxAppPasswords bounds the work of a login by SCRAM, which tries each.
+	maxAppPasswords = 50
+	// maxAppPasswordName is the longest name of an app password, in octets.
+	maxAppPasswordName = 100
+)
 
 // Errors of the methods for app passwords.
 var (
+	ErrAppPasswordName    = fmt.Errorf("the name of an app password is one line of 1 to %d octets", maxAppPasswordName)
 	ErrAppPasswordExists  = errors.New("there is an app password of that name")
 	ErrNoAppPassword      = errors.New("no app password of that name")
 	ErrTooManyAppPassword = fmt.Errorf("a user can have %d app passwords", maxAppPasswords)
@@ -215,6 +223,9 @@ var (
 // AddAppPassword makes up a further password and returns it; it can never be seen
 // again. expires may be zero for never.
 func (b *Builtin) AddAppPassword(ctx context.Context, user, name string, expires time.Time) (string, error) {
+	if !isAppPasswordName(name) {
+		return "", ErrAppPasswordName
+	}
 	r, err := b.Lookup(ctx, user)
 	if err != nil {
 		return "", err
@@ -244,6 +255,11 @@ func (b *Builtin) AddAppPassword(ctx context.Context, user, name string, expires
 		now.AppPasswords = append(now.AppPasswords, p)
 		return nil
 	})
+}
+
+func isAppPasswordName(name string) bool {
+	return name != "" && len(name) <= maxAppPasswordName && utf8.ValidString(name) &&
+		strings.IndexFunc(name, unicode.IsControl) < 0
 }
 
 // RevokeAppPassword removes an app password.

@@ -313,7 +313,7 @@ func containsAddr(list []netip.Prefix, addr netip.Addr) bool {
 // Penalty is why tries from somewhere, or for somebody, are slowed down.
 type Penalty struct {
 	Network  netip.Prefix  `json:"network,omitzero"` // an address or a network
-	User     string        `json:"user,omitempty"`   // set where it is about a user
+	User     string        `json:"user,omitempty"`   // set where it is about a user, from Network alone if that is set too
 	Failures int           `json:"failures"`         // those not forgiven yet
 	Delay    time.Duration `json:"delay"`            // of the next try, in nanoseconds
 	Tries    int           `json:"tries"`            // failed ones in the last minute
@@ -335,6 +335,26 @@ func (g *Guard) Why(addr netip.Addr) []Penalty {
 	return list
 }
 
+// WhyUser returns what is held against a user: the failures of strangers first, then
+// those from networks that the user is known to come from.
+func (g *Guard) WhyUser(user string) []Penalty {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var list []Penalty
+	if c, ok := g.users.Peek(user); ok && c.current(g.now()) > 0 {
+		list = append(list, g.userPenalty(user, c))
+	}
+	homes, _ := g.homes.Peek(user)
+	for _, h := range homes {
+		if h.tally.current(g.now()) > 0 {
+			p := g.penalty(h.network, &h.tally)
+			p.User, p.Delay = user, h.tally.delay(g.now(), freeByAddress)
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
 // Penalties returns everything that slows down somebody now, the longest delay
 // first.
 func (g *Guard) Penalties() []Penalty {
@@ -348,9 +368,7 @@ func (g *Guard) Penalties() []Penalty {
 	}
 	for _, u := range g.users.Keys() {
 		if c, _ := g.users.Peek(u); c.delay(g.now(), freeByUser) > 0 {
-			p := g.penalty(netip.Prefix{}, c)
-			p.User, p.Delay = u, c.delay(g.now(), freeByUser)
-			list = append(list, p)
+			list = append(list, g.userPenalty(u, c))
 		}
 	}
 	slices.SortFunc(list, func(a, b Penalty) int {
@@ -369,6 +387,12 @@ func (g *Guard) penalty(p netip.Prefix, c *tally) Penalty {
 		tries = c.tries
 	}
 	return Penalty{Network: p, Failures: c.current(now), Delay: c.delay(now, freeFor(p)), Tries: tries, Last: c.last}
+}
+
+func (g *Guard) userPenalty(user string, c *tally) Penalty {
+	p := g.penalty(netip.Prefix{}, c)
+	p.User, p.Delay = user, c.delay(g.now(), freeByUser)
+	return p
 }
 
 func freeFor(p netip.Prefix) int {
@@ -393,9 +417,21 @@ func (g *Guard) Unban(network netip.Prefix) int {
 	return n
 }
 
-// UnbanUser forgets the failures of strangers against a user.
-func (g *Guard) UnbanUser(user string) bool {
+// UnbanUser forgets what is held against a user and returns how many penalties that
+// were.
+func (g *Guard) UnbanUser(user string) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.users.Remove(user)
+	n := 0
+	if g.users.Remove(user) {
+		n++
+	}
+	homes, _ := g.homes.Peek(user)
+	for _, h := range homes {
+		if h.tally.failures > 0 {
+			h.tally = tally{}
+			n++
+		}
+	}
+	return n
 }

@@ -62,6 +62,32 @@ func TestDelays(t *testing.T) {
 	}
 }
 
+// If it fails, an operator cannot find out, or end, what slows down a user's logins.
+func TestWhyUser(t *testing.T) {
+	h, passwords := newHouse(t, nil)
+	if got := h.try(t, "198.51.100.1", "alice", passwords["alice"]); got != "ok" {
+		t.Fatal(got)
+	}
+	h.wrong(t, 4, "198.51.100.1", "alice")
+	for i := range 11 {
+		h.wrong(t, 1, fmt.Sprintf("192.0.%d.1", i), "alice")
+	}
+	why := h.Guard().WhyUser("alice")
+	if len(why) != 2 || why[0].Failures != 11 || why[0].Network.IsValid() || why[0].Delay == 0 ||
+		why[1].Failures != 4 || why[1].Network.String() != "198.51.100.0/24" || why[1].User != "alice" || why[1].Delay == 0 {
+		t.Errorf("why: %+v", why)
+	}
+	if n := h.Guard().UnbanUser("alice"); n != 2 {
+		t.Errorf("%d penalties lifted", n)
+	}
+	if why := h.Guard().WhyUser("alice"); len(why) != 0 {
+		t.Errorf("after UnbanUser: %+v", why)
+	}
+	if got := h.wrong(t, 1, "198.51.100.1", "alice"); got != 0 {
+		t.Errorf("after UnbanUser: %v", got)
+	}
+}
+
 // If it fails, IPv6 gives attackers as many addresses as they like.
 func TestDelaysIPv6(t *testing.T) {
 	h, _ := newHouse(t, nil)

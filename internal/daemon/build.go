@@ -63,7 +63,8 @@ func (s *server) build(healthy func() error) error {
 		SpoolDir:   string(c.Server.DataDir),
 		Logger:     s.log,
 	})
-	s.admin = newHTTPServer(admin.NewHandler(users.service(s.storage.mail), s.log), s.log)
+	service := users.service(s.storage.mail, authenticator.Guard(), s.imap.EndSessions)
+	s.admin = newHTTPServer(admin.NewHandler(service, s.log), s.log)
 	s.monitor = newHTTPServer(admin.NewMonitorHandler(s.registry, healthy), s.log)
 	return nil
 }

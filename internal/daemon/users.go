@@ -45,7 +45,13 @@ func (u *users) sources(c *config.Config, log *slog.Logger) ([]auth.Source, erro
 	return list, nil
 }
 
-func (u *users) service(m *mail.Service) admin.Service { return admin.NewLocal(m, u.builtin, u.policy) }
+// service returns the administration of the users and their mail. The server that runs
+// in this process gives its guard and the means to end sessions; both may be nil.
+func (u *users) service(m *mail.Service, guard *auth.Guard, endSessions func(user, reason string) int) admin.Service {
+	return admin.NewLocal(admin.LocalOptions{
+		Mail: m, Users: u.builtin, Policy: u.policy, Guard: guard, EndSessions: endSessions,
+	})
+}
 
 // OpenService returns the administration of the data directory: through the server
 // that has it, or directly if none does. Warnings about the store go to warnings.
@@ -65,7 +71,7 @@ func OpenService(ctx context.Context, c *config.Config, warnings io.Writer) (s a
 	if err != nil {
 		return nil, nil, err
 	}
-	return newUsers(c, st.mail).service(st.mail), st.Close, nil
+	return newUsers(c, st.mail).service(st.mail, nil, nil), st.Close, nil
 }
 
 // checkOwner keeps root from leaving files in a data directory that the server, which
