@@ -139,6 +139,7 @@ func (g *greeted) enter(ctx context.Context, mechanism string, id sasl.Identity)
 	g.srv.metrics.sessions.Inc()
 	c := g.conn
 	c.log = c.log.With("user", clip(id.User))
+	c.loggedIn = true
 	c.t.loginEnd = time.Time{}
 	c.dec.SetLimits(c.srv.limits.AfterLogin)
 	c.state = &authenticated{conn: c, id: id, account: account}

@@ -29,6 +29,7 @@ type conn struct {
 	commands int    // answered so far
 	failures int    // of logins
 	bad      int    // malformed commands in a row
+	loggedIn bool
 }
 
 func (s *Server) newConn(nc net.Conn) *conn {
@@ -74,7 +75,17 @@ func (c *conn) run(ctx context.Context, implicitTLS bool) {
 	m.connections.Dec()
 	m.octets.WithLabelValues("in").Add(float64(c.t.in))
 	m.octets.WithLabelValues("out").Add(float64(c.t.out))
-	c.log.Info("connection ended", "reason", err.Error(), "duration", time.Since(started),
+	c.logEnd(err, time.Since(started))
+}
+
+// logEnd writes down how a connection ended. Those that never logged in are only told
+// of for debugging: a flood of them must not become a flood of lines.
+func (c *conn) logEnd(err error, duration time.Duration) {
+	level, event := slog.LevelDebug, "connection ended"
+	if c.loggedIn {
+		level, event = slog.LevelInfo, "session ended"
+	}
+	c.log.Log(context.Background(), level, event, "reason", err.Error(), "duration", duration,
 		"commands", c.commands, "octets_in", c.t.in, "octets_out", c.t.out)
 }
 

@@ -14,6 +14,7 @@ type metrics struct {
 	sessions    prometheus.Gauge
 	idle        prometheus.Gauge
 	refused     prometheus.Counter
+	handshakes  *prometheus.CounterVec   // by result
 	logins      *prometheus.CounterVec   // by result
 	commands    *prometheus.CounterVec   // by command and status
 	seconds     *prometheus.HistogramVec // by command
@@ -54,6 +55,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "tidemark_imap_idle_sessions", Help: "IMAP sessions in IDLE."}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tidemark_imap_refused_connections_total", Help: "Connections refused because of their address's limit."}),
+		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tidemark_imap_tls_handshakes_total", Help: "TLS handshakes."}, []string{"result"}),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tidemark_imap_logins_total", Help: "Attempts to log in."}, []string{"result"}),
 		commands: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -67,7 +70,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "tidemark_imap_octets_total", Help: "Octets of IMAP, without TLS, of connections that have ended."}, []string{"direction"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.connections, m.sessions, m.idle, m.refused, m.logins,
+		reg.MustRegister(m.connections, m.sessions, m.idle, m.refused, m.handshakes, m.logins,
 			m.commands, m.seconds, m.panics, m.octets)
 	}
 	m.of = make(map[string]commandMetrics, len(commands))

@@ -48,12 +48,14 @@ func (c *conn) handshake() error {
 		return &bye{reason: b.reason} // nothing can be said in the middle of a handshake
 	}
 	if err := t.Handshake(); err != nil {
+		c.srv.metrics.handshakes.WithLabelValues("failed").Inc()
 		return &bye{reason: fmt.Sprintf("TLS handshake: %.200s", err.Error())}
 	}
 	if err := c.t.socket.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
 	state := t.ConnectionState()
+	c.srv.metrics.handshakes.WithLabelValues("ok").Inc()
 	c.t.conn = t
 	c.peer.TLS = &state
 	return nil

@@ -40,7 +40,7 @@ func TestProxiedClients(t *testing.T) {
 	if err := os.WriteFile(blocked, []byte("203.0.113.0/24\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := testConfig(t, "imap.proxy_from=127.0.0.0/8", "imap.block_list="+blocked)
+	c := testConfig(t, "imap.proxy_from=127.0.0.0/8", "imap.block_list="+blocked, "log.level=debug")
 	ctx, cancel := context.WithCancel(t.Context())
 	var log logBuffer
 	ready, ended := make(chan Started, 1), make(chan error, 1)
