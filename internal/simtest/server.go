@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/text/encoding/ianaindex"
 
 	"tidemark/imap"
@@ -38,6 +39,7 @@ type Server struct {
 	tls      *tls.Config
 	pool     *x509.CertPool
 	rng      *mathrand.Rand
+	options  Options
 	parts
 }
 
@@ -59,17 +61,49 @@ type tester interface {
 	Fatal(args ...any)
 }
 
+// Options are what a test may want otherwise.
+type Options struct {
+	// Authenticator decides about logins with Password; nil for one that lets in every
+	// user with it.
+	Authenticator imapserver.Authenticator
+	Password      string // empty for a random one
+
+	Logger  *slog.Logger          // nil for the test's output, errors only
+	Metrics prometheus.Registerer // nil for none
+	Limits  imapserver.Limits
+}
+
 // Start starts a server without users. The test's end stops it. seed decides
 // what a crash loses.
 func Start(t testing.TB, seed uint64) *Server {
 	t.Helper()
-	s := start(t.Output(), t, seed)
+	return StartWith(t, seed, Options{})
+}
+
+// StartWith is Start with options. With Metrics the server cannot be restarted.
+func StartWith(t testing.TB, seed uint64, o Options) *Server {
+	t.Helper()
+	s := prepare(t.Output(), t, seed)
+	s.options = o
+	if o.Password != "" {
+		s.password = o.Password
+	}
+	if o.Logger != nil {
+		s.log = o.Logger
+	}
+	s.start()
 	t.Cleanup(s.stop)
 	return s
 }
 
 // start is Start without the end. Errors of the server are logged to log.
 func start(log io.Writer, t tester, seed uint64) *Server {
+	s := prepare(log, t, seed)
+	s.start()
+	return s
+}
+
+func prepare(log io.Writer, t tester, seed uint64) *Server {
 	s := &Server{
 		t:        t,
 		log:      slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelError})),
@@ -78,7 +112,6 @@ func start(log io.Writer, t tester, seed uint64) *Server {
 		rng:      mathrand.New(mathrand.NewPCG(seed, 0)),
 	}
 	s.makeCertificate()
-	s.start()
 	return s
 }
 
@@ -140,8 +173,10 @@ func (s *Server) start() {
 		mail:   service,
 		imap: imapserver.New(imapserver.Options{
 			Backend:       service,
-			Authenticator: gate{s.password},
+			Authenticator: s.authenticator(),
 			Logger:        log,
+			Limits:        s.options.Limits,
+			Metrics:       s.options.Metrics,
 			TLS:           func() *tls.Config { return s.tls },
 			Name:          "Tidemark",
 			Charsets:      charset,
@@ -153,6 +188,13 @@ func (s *Server) start() {
 	p := s.parts
 	go func() { p.served <- p.imap.Serve(context.Background(), p.secure, true) }()
 	go func() { p.served <- p.imap.Serve(context.Background(), p.plain, false) }()
+}
+
+func (s *Server) authenticator() imapserver.Authenticator {
+	if s.options.Authenticator != nil {
+		return s.options.Authenticator
+	}
+	return gate{s.password}
 }
 
 func (s *Server) listen() net.Listener {

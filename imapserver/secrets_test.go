@@ -1,0 +1,182 @@
+package imapserver_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"tidemark/internal/auth"
+	"tidemark/internal/simtest"
+	"tidemark/internal/transcript"
+	"tidemark/sasl"
+)
+
+// everybody is a source that knows every user, all with one password.
+type everybody struct{ hash string }
+
+func (everybody) Name() string              { return "everybody" }
+func (everybody) Scram(sasl.ScramHash) bool { return false }
+func (e everybody) Decoy() string           { return e.hash }
+func (e everybody) Lookup(_ context.Context, user string) (*auth.Record, error) {
+	return &auth.Record{Name: user, Hash: e.hash}, nil
+}
+
+// record is a log that several servers write to.
+type record struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (r *record) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.b.Write(p)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.b.String()
+}
+
+// If this fails, passwords can be read in the log or on the page of metrics by whoever
+// can read these.
+func TestSecretsStayInside(t *testing.T) {
+	sentinel, wrong := "Sentinel"+rand.Text(), "Mistyped"+rand.Text()
+	var log record
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	registry := prometheus.NewRegistry()
+	hasher := auth.NewHasher()
+	hash, err := hasher.Hash(t.Context(), sentinel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authenticator, err := auth.New(auth.Options{
+		Sources: []auth.Source{everybody{hash}}, Hasher: hasher, Log: logger, Registerer: registry,
+		Guard: auth.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, nil),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := simtest.Options{Authenticator: authenticator, Password: sentinel, Logger: logger}
+	runAllTranscripts(t, options)
+	options.Metrics = registry
+	loginBadly(t, simtest.StartWith(t, 1, options).Target(), sentinel, wrong)
+
+	page := httptest.NewRecorder()
+	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if strings.Count(log.String(), "msg=login ") < 50 || !strings.Contains(log.String(), "level=DEBUG") || !strings.Contains(page.Body.String(), "tidemark_imap_logins_total") {
+		t.Error("nothing was looked at")
+	}
+	for name, text := range map[string]string{"log": log.String(), "metrics": page.Body.String()} {
+		for _, secret := range []string{sentinel, wrong} {
+			for _, form := range spellings(secret) {
+				if at := strings.Index(text, form); at >= 0 {
+					t.Errorf("%q in the %s: %.200q", form, name, text[max(0, at-100):])
+				}
+			}
+		}
+	}
+}
+
+// spellings are the forms in which a password crosses the wire. Base64 groups octets
+// by three, so that what stands before a password decides about its form.
+func spellings(secret string) []string {
+	forms := []string{secret, strings.ToLower(secret), strings.ToUpper(secret)}
+	for shift := range 3 {
+		text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("\x00", shift) + secret))
+		// Without what depends on the octets around it.
+		forms = append(forms, text[4:len(text)-4])
+	}
+	return forms
+}
+
+func runAllTranscripts(t *testing.T, options simtest.Options) {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		script, err := transcript.ParseScript(file, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(script.Name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			server := simtest.StartWith(t, 1, options)
+			for _, user := range script.Users {
+				server.AddUser(user)
+			}
+			// What the answers should be is the business of TestTranscripts.
+			_ = script.Run(ctx, server.Target(), script.Modes[0])
+		})
+	}
+}
+
+// loginBadly sends the passwords in ways that are refused.
+func loginBadly(t *testing.T, target transcript.Target, passwords ...string) {
+	t.Helper()
+	encode := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	for _, p := range passwords {
+		for _, lines := range [][]string{
+			{"a LOGIN nobody-here " + p},
+			{`a LOGIN alice "` + p + ``},
+			{"a LOGIN alice " + p + " " + p},
+			{"a LOGIN {5}", "alice " + p},
+			{p},
+			{p + " LOGIN alice x"},
+			{"a " + p + " x"},
+			{"a AUTHENTICATE PLAIN " + encode("\x00alice\x00"+p)},
+			{"a AUTHENTICATE PLAIN " + encode("\x00alice\x00"+p) + "!"},
+			{"a AUTHENTICATE PLAIN " + encode("alice "+p)},
+			{"a AUTHENTICATE " + p},
+			{"a AUTHENTICATE LOGIN", encode("alice"), encode(p)},
+			{"a AUTHENTICATE LOGIN", encode("alice"), p},
+			{"a ID (\"password\" \"" + p + "\")"},
+			{"GET /" + p + " HTTP/1.1"},
+		} {
+			sayAll(t, target, lines)
+		}
+	}
+}
+
+// sayAll sends lines, each after an answer of whatever kind.
+func sayAll(t *testing.T, target transcript.Target, lines []string) {
+	t.Helper()
+	c, err := transcript.Dial(t.Context(), target, false, 20*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, line := range append(lines, "z LOGOUT") {
+		if _, err := c.Read(); err != nil {
+			return // it has hung up, which is an answer
+		}
+		if _, err := c.Write([]byte(line + "\r\n")); err != nil {
+			return
+		}
+	}
+	for err == nil {
+		_, err = c.Read()
+	}
+}
