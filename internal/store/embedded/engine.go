@@ -3,10 +3,11 @@
 //
 // A directory has these entries:
 //
-//	FORMAT   the version of the layout, as text
-//	keys/    the Pebble store
-//	blobs/   one file a large blob, named account-blob in hexadecimal
-//	ballast  space to give up when the disk is full
+//	FORMAT        the version of the layout, as text
+//	keys/         the Pebble store
+//	manifest.sum  what the manifest of keys/ was when the store was closed
+//	blobs/        one file a large blob, named account-blob in hexadecimal
+//	ballast       space to give up when the disk is full
 package embedded
 
 import (
@@ -34,8 +35,10 @@ type Engine struct {
 	fs       *guardedFS
 	dir      string
 	db       *pebble.DB
+	lock     *pebble.Lock
 	accounts *accountTable
 	space    *space
+	backlog  *backlog
 	files    *blobFiles
 	fault    *fault
 
@@ -55,6 +58,10 @@ var _ store.Engine = (*Engine)(nil)
 // ErrLocked, store.ErrFormat, store.ErrCorrupt and those of the file system.
 func Open(dir string, opts Options) (*Engine, error) {
 	opts.setDefaults()
+	if err := prepareDir(opts.FS, dir); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
+	opts.fit(dir)
 	e := &Engine{
 		opts:     opts,
 		log:      opts.Logger,
@@ -64,10 +71,8 @@ func Open(dir string, opts Options) (*Engine, error) {
 	}
 	e.fault = newFault(opts.Logger, opts.Failed)
 	e.space = newSpace(opts, dir)
+	e.backlog = &backlog{engine: e, limit: memTables * uint64(opts.MemTableSize)}
 	e.fs = newGuardedFS(vfs.OnDiskFull(opts.FS, e.space.onFull), e.fault, e.space)
-	if err := prepareDir(opts.FS, dir); err != nil {
-		return nil, fmt.Errorf("open store %s: %w", dir, err)
-	}
 	if err := e.openParts(); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
@@ -80,12 +85,23 @@ func (e *Engine) openParts() error {
 	if err != nil {
 		return err
 	}
-	db, err := openPebble(e.fs.PathJoin(e.dir, keysDir), e.pebbleOptions())
+	keys := e.fs.PathJoin(e.dir, keysDir)
+	lock, err := pebble.LockDirectory(keys, e.fs)
 	if err != nil {
 		_ = files.close()
+		return lockError(err)
+	}
+	opts := e.pebbleOptions()
+	opts.Lock = lock
+	var db *pebble.DB
+	if err = checkManifest(e.fs, e.dir); err == nil {
+		db, err = openPebble(keys, opts)
+	}
+	if err != nil {
+		_, _ = lock.Close(), files.close()
 		return openError(err)
 	}
-	e.files, e.db = files, db
+	e.files, e.db, e.lock = files, db, lock
 	e.fault.arm()
 	e.space.restore()
 	e.files.startSweep(e)
@@ -124,7 +140,11 @@ func (e *Engine) Close() error {
 		e.flush()
 	}
 	e.fault.unblock()
-	if err := errors.Join(e.db.Close(), e.files.close()); err != nil && e.failure() == nil {
+	err := errors.Join(e.db.Close(), e.files.close())
+	if err == nil && e.failure() == nil {
+		err = sealManifest(e.fs, e.dir)
+	}
+	if err = errors.Join(err, e.lock.Close()); err != nil && e.failure() == nil {
 		e.log.Warn("storage: not closed well", "error", err)
 	}
 	return failure

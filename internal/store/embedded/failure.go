@@ -87,10 +87,9 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 	l.log.Warn("storage: " + fmt.Sprintf(format, args...))
 }
 
-// Fatalf is called for errors of the manifest, after which Pebble expects the
-// process to end. It returns: Pebble then gives the error to the flush or
-// compaction that met it, and nothing more is written, since the storage counts
-// as failed and guardedFS keeps everything from the disk.
+// Fatalf is called where Pebble expects the process to end. It returns, and nothing
+// that happens afterwards reaches the disk or is acknowledged. Errors of the disk,
+// the usual cause, do not get as far as this: see guardedFS.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	l.fault.fail(fmt.Errorf(format, args...))
 }

@@ -78,18 +78,13 @@ func createFormat(fs vfs.FS, dir string) error {
 
 // checkFormat checks the version.
 func checkFormat(fs vfs.FS, dir string) error {
-	f, err := fs.Open(fs.PathJoin(dir, formatFile))
+	text, err := readFile(fs, fs.PathJoin(dir, formatFile))
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, 100))
-	if err != nil {
-		return err
-	}
-	if string(text) != formatText {
+	if text != formatText {
 		return fmt.Errorf("%w: %s says %q, but this program knows only %q",
-			store.ErrFormat, formatFile, strings.TrimSpace(string(text)), strings.TrimSpace(formatText))
+			store.ErrFormat, formatFile, strings.TrimSpace(text), strings.TrimSpace(formatText))
 	}
 	return nil
 }
@@ -112,6 +107,17 @@ func makeDir(fs vfs.FS, dir string) error {
 		return err
 	}
 	return syncDir(fs, parent)
+}
+
+// readFile returns the content of one of our small files.
+func readFile(fs vfs.FS, name string) (string, error) {
+	f, err := fs.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 200))
+	return string(text), err
 }
 
 func writeFile(fs vfs.FS, name, text string) error {

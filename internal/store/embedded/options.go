@@ -15,15 +15,17 @@ type Options struct {
 	// CacheSize is the memory for blocks of tables, in bytes; 0 means 64 MiB.
 	CacheSize int64
 	// MemTableSize is the memory in bytes that takes new changes before they are
-	// written to tables; up to four times as much is used under load. 0 means 16 MiB.
+	// written to tables; some three times as much is used under load. 0 means
+	// 32 MiB, less on a small disk.
 	MemTableSize int64
 	// MinFree is the free space in bytes below which nothing is added. Small
 	// transactions without blobs, as for expunging, are taken down to half of it.
-	// 0 means 128 MiB; a negative value turns the check off.
+	// 0 means 128 MiB or a twentieth of the disk, the smaller of the two; a
+	// negative value turns the check off.
 	MinFree int64
 	// Ballast is the space in bytes kept in a file that is given up when a disk
-	// fills, so that what was begun can be ended; 0 means 64 MiB, a negative
-	// value none.
+	// fills, so that what was begun can be ended; 0 means half as much as MinFree
+	// by default, a negative value none.
 	Ballast int64
 	// BlobMemory is the memory in bytes for blobs that are not adopted yet; what
 	// exceeds it goes to files whatever its size. 0 means 64 MiB.
@@ -44,10 +46,18 @@ func (o *Options) setDefaults() {
 		o.Logger = slog.Default()
 	}
 	setDefault(&o.CacheSize, 64<<20)
-	setDefault(&o.MemTableSize, 16<<20)
-	setDefault(&o.MinFree, 128<<20)
-	setDefault(&o.Ballast, 64<<20)
 	setDefault(&o.BlobMemory, 64<<20)
+}
+
+// fit sets the defaults that depend on the size of the disk.
+func (o *Options) fit(dir string) {
+	total := int64(unlimited)
+	if usage, err := o.FS.GetDiskUsage(dir); err == nil && usage.TotalBytes > 0 {
+		total = int64(min(usage.TotalBytes, unlimited))
+	}
+	setDefault(&o.MemTableSize, min(32<<20, max(1<<20, total/128)))
+	setDefault(&o.MinFree, min(128<<20, total/20))
+	setDefault(&o.Ballast, min(64<<20, total/40))
 }
 
 func setDefault(v *int64, def int64) {

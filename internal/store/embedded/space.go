@@ -20,7 +20,7 @@ type space struct {
 	log     *slog.Logger
 	dir     string
 	minFree int64
-	ballast int64
+	ballast atomic.Int64 // its size in bytes; not above 0 if there is none
 
 	start time.Time
 	asked atomic.Int64 // when the disk was asked last, in ns since start
@@ -46,9 +46,9 @@ func newSpace(opts Options, dir string) *space {
 		log:     opts.Logger,
 		dir:     dir,
 		minFree: opts.MinFree,
-		ballast: opts.Ballast,
 		start:   time.Now(),
 	}
+	s.ballast.Store(opts.Ballast)
 	s.free.Store(unlimited)
 	s.asked.Store(-int64(askTime)) // ask at once
 	return s
@@ -92,7 +92,7 @@ func (s *space) freeBytes() int64 {
 		s.log.Warn("storage: cannot tell the free space", "error", err)
 	}
 	s.free.Store(free)
-	if s.full.Load() && free >= s.minFree+s.ballast {
+	if s.full.Load() && free >= s.minFree+s.ballast.Load() {
 		s.restore()
 	}
 	return free
@@ -113,13 +113,15 @@ func (s *space) onFull() {
 func (s *space) restore() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ballast > 0 {
-		if err := s.makeBallast(); err != nil {
-			if noSpace(err) {
-				s.full.Store(true)
-			}
-			s.log.Warn("storage: cannot keep space in reserve", "error", err)
+	if s.ballast.Load() > 0 {
+		err := s.makeBallast()
+		if noSpace(err) {
+			s.full.Store(true)
 			return
+		}
+		if err != nil { // not every file system can reserve space
+			s.ballast.Store(0)
+			s.log.Warn("storage: cannot keep space in reserve", "error", err)
 		}
 	}
 	if s.full.Swap(false) {
@@ -132,7 +134,7 @@ func (s *space) makeBallast() error {
 	if err != nil {
 		return err
 	}
-	err = f.Preallocate(0, s.ballast)
+	err = f.Preallocate(0, s.ballast.Load())
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}

@@ -21,10 +21,10 @@ func (e *Engine) pebbleOptions() *pebble.Options {
 		Logger:                      pebbleLogger{e.log, e.fault},
 		CacheSize:                   e.opts.CacheSize,
 		MemTableSize:                uint64(e.opts.MemTableSize),
-		MemTableStopWritesThreshold: 4,
+		MemTableStopWritesThreshold: 1000, // see backlog
 		FormatMajorVersion:          pebble.FormatValueSeparation,
 		L0CompactionThreshold:       2,
-		L0StopWritesThreshold:       1000, // waiting for memory is enough
+		L0StopWritesThreshold:       1000,
 		LBaseMaxBytes:               64 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, max(1, runtime.GOMAXPROCS(0)/2) },
 		FlushDelayDeleteRange:       10 * time.Second,
@@ -70,15 +70,20 @@ func (e *Engine) events() *pebble.EventListener {
 		},
 		DiskSlow:        func(info pebble.DiskSlowInfo) { e.log.Warn("storage: " + info.String()) },
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) { e.log.Warn("storage: writes wait: " + info.Reason) },
+		WALCreated:      func(pebble.WALCreateInfo) { e.backlog.grown.Store(true) },
 		FlushEnd: func(info pebble.FlushInfo) {
 			if info.Err == nil {
-				e.fs.flushed()
+				e.fs.flushes.succeed()
 			}
 		},
 		CompactionEnd: func(info pebble.CompactionInfo) {
-			if info.Err != nil {
-				e.log.Warn("storage: compaction failed", "error", info.Err)
+			if info.Err == nil {
+				e.fs.compactions.succeed()
+				return
 			}
+			// It may have failed in reading, of which the file system knows nothing.
+			e.fs.compactions.strike()
+			e.log.Warn("storage: compaction failed", "error", info.Err)
 		},
 	}
 }
@@ -89,11 +94,18 @@ func unreadable(err error) bool {
 	return pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EIO)
 }
 
+// lockError tells a file that cannot be opened from one that is locked.
+func lockError(err error) error {
+	var open *fs.PathError
+	if errors.As(err, &open) {
+		return err
+	}
+	return fmt.Errorf("%w: %v", ErrLocked, err)
+}
+
 // openError gives an error of opening Pebble its kind.
 func openError(err error) error {
 	switch {
-	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%w: %v", ErrLocked, err)
 	case noSpace(err):
 		return fmt.Errorf("%w: %v", store.ErrFull, err)
 	case unreadable(err):

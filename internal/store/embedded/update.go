@@ -17,6 +17,9 @@ func (e *Engine) Update(ctx context.Context, id store.AccountID, fn func(store.T
 		return err
 	}
 	defer e.exit()
+	if err := e.backlog.admit(ctx); err != nil {
+		return err
+	}
 	a := e.accounts.acquire(id)
 	defer e.accounts.release(a)
 	t, err := e.runAndApply(ctx, a, fn)
