@@ -32,6 +32,7 @@ func (g *greeted) login(ctx context.Context, cmd *imap.Login) (outcome, error) {
 	if len(g.mechanisms()) == 0 {
 		return outcome{}, errPrivacy
 	}
+	g.srv.guests.beginLogin(g.conn)
 	id, err := g.srv.opts.Authenticator.Login(ctx, g.peer, cmd.User, cmd.Password)
 	if err != nil {
 		return outcome{}, g.loginFailed(err)
@@ -48,6 +49,7 @@ func (g *greeted) authenticate(ctx context.Context, cmd *imap.Authenticate) (out
 	if !slices.Contains(mechanisms, cmd.Mechanism) {
 		return outcome{}, imap.Refuse(imap.CodeCannot, "Mechanism is not available")
 	}
+	g.srv.guests.beginLogin(g.conn)
 	server, err := g.srv.opts.Authenticator.Begin(ctx, g.peer, cmd.Mechanism)
 	if err != nil {
 		return outcome{}, g.loginFailed(err)

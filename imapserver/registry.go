@@ -30,7 +30,7 @@ type guest struct {
 	place   *list.Element // in strangers; nil after the login
 	user    *userSessions // nil before the login
 	id      sasl.Identity // of the user
-	revoked []string      // users whose sessions were ended while this was nobody's
+	revoked []string      // users whose sessions were ended since its login began
 }
 
 // userSessions counts one user's sessions.
@@ -98,6 +98,13 @@ func (r *registry) forgetStranger(g *guest) {
 	r.strangers.Remove(g.place)
 	g.place = nil
 	countDown(r.addresses, g.network)
+}
+
+// beginLogin notes that what a login of c is checked by is read from now on.
+func (r *registry) beginLogin(c *conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.guests[c].revoked = nil
 }
 
 // login counts c as a session of a user, or refuses it with LIMIT.
