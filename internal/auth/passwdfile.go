@@ -47,6 +47,7 @@ type PasswdFile struct {
 	users   map[string]*Record
 	decoy   string
 	scram   bool
+	changed map[string]struct{} // users who changed or went, of whom Run has not told yet
 }
 
 type fileStamp struct {
@@ -106,6 +107,34 @@ func (f *PasswdFile) Reload() error {
 	return f.read()
 }
 
+// Run looks at the file until ctx ends and calls changed for each user who is not, or
+// not in the same way, in it any more. Whoever has such a user's session open should
+// end it.
+func (f *PasswdFile) Run(ctx context.Context, changed func(user string)) {
+	tick := time.NewTicker(passwdPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			f.poll(changed)
+		}
+	}
+}
+
+// poll does what is due. It is what Run calls.
+func (f *PasswdFile) poll(changed func(user string)) {
+	f.mu.Lock()
+	f.refresh()
+	users := f.changed
+	f.changed = nil
+	f.mu.Unlock()
+	for user := range users {
+		changed(user)
+	}
+}
+
 // refresh reads the file if it may have changed. f.mu is held.
 func (f *PasswdFile) refresh() {
 	now := f.opts.Now()
@@ -142,9 +171,22 @@ func (f *PasswdFile) read() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
+	f.noteChanges(users)
 	f.sum, f.users = sum, users
 	f.decoy, f.scram = summarise(users)
 	return nil
+}
+
+// noteChanges keeps the names of those users whose records differ in next.
+func (f *PasswdFile) noteChanges(next map[string]*Record) {
+	for name, r := range f.users {
+		if now := next[name]; now == nil || now.version() != r.version() {
+			if f.changed == nil {
+				f.changed = map[string]struct{}{}
+			}
+			f.changed[name] = struct{}{}
+		}
+	}
 }
 
 // summarise returns a hash of the most frequent scheme, and whether all users

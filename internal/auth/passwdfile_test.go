@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +126,44 @@ func TestPasswdFileReload(t *testing.T) {
 	if has("alice") || !has("bob") {
 		t.Error("file that came back")
 	}
+}
+
+// If it fails, a user who was taken out of the file stays in, or a change to one user
+// throws out the others.
+func TestPasswdFileTellsOfChanges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("alice:" + bcryptHash + "\nbob:" + bcryptHash + "\ncarol:" + bcryptHash + "\n")
+	clock := time.Now()
+	f, err := NewPasswdFile(path, PasswdFileOptions{Log: discard(), Now: func() time.Time { return clock }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := func(want ...string) {
+		t.Helper()
+		var told []string
+		clock = clock.Add(passwdPoll)
+		f.poll(func(user string) { told = append(told, user) })
+		slices.Sort(told)
+		if !slices.Equal(told, want) {
+			t.Errorf("told of %q, want %q", told, want)
+		}
+	}
+	expect()
+	write("bob:" + bcryptHash + "::::::nologin\ncarol:" + bcryptHash + "\ndave:" + bcryptHash + "\n")
+	expect("alice", "bob")
+	expect()
+	write("dave:" + bcryptHash + "\n")
+	clock = clock.Add(passwdPoll)
+	if _, err := f.Lookup(t.Context(), "carol"); !errors.Is(err, ErrNoUser) { // this notices the change
+		t.Fatal(err)
+	}
+	expect("bob", "carol")
 }
 
 // FuzzPasswdFile: no file may end the server or make a user whose name is none.

@@ -35,15 +35,14 @@ func (s *server) build(healthy func() error) error {
 		return err
 	}
 	users := newUsers(c, s.storage.mail)
-	sources, err := users.sources(c, s.log)
+	if s.sources, err = users.sources(c, s.log); err != nil {
+		return err
+	}
+	authenticator, err := s.newAuthenticator(users, s.sources)
 	if err != nil {
 		return err
 	}
-	authenticator, err := s.newAuthenticator(users, sources)
-	if err != nil {
-		return err
-	}
-	backend := &accounts{s.storage.mail, sources}
+	backend := &accounts{s.storage.mail, s.sources}
 	s.imap = imapserver.New(imapserver.Options{
 		Backend:       backend,
 		Authenticator: authenticator,

@@ -23,6 +23,7 @@ import (
 
 	"tidemark/imapserver"
 	"tidemark/internal/access"
+	"tidemark/internal/auth"
 	"tidemark/internal/auth/dovecotauth"
 	"tidemark/internal/certs"
 	"tidemark/internal/config"
@@ -74,6 +75,7 @@ type server struct {
 	imap     *imapserver.Server
 	lmtp     *lmtp.Server
 	logins   *dovecotauth.Server
+	sources  []auth.Source
 	admin    *http.Server
 	monitor  *http.Server
 }
@@ -133,6 +135,14 @@ func (s *server) serve(ctx context.Context, listeners []bound, signals <-chan os
 	defer endBackground()
 	group.Go(func() error { s.certs.Run(background); return nil })
 	group.Go(func() error { s.gate.Run(background); return nil })
+	for _, source := range s.sources {
+		if w, ok := source.(watcher); ok {
+			group.Go(func() error {
+				w.Run(background, func(user string) { s.imap.EndSessions(user, "user changed in "+source.Name()) })
+				return nil
+			})
+		}
+	}
 	for _, l := range listeners {
 		s.log.Info("listening", "for", l.purpose, "address", l.Addr().String())
 		group.Go(func() error {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,14 +16,30 @@ import (
 // reloadable are the settings that take effect without a restart.
 var reloadable = []string{"log.level"}
 
-// reload reads certificates, block list and configuration again. A mistake in one is
-// logged and leaves what was in force.
+// reloader is a source of users that reads its file again on demand, and watcher one
+// that does so by itself and tells of users who changed or went.
+type (
+	reloader interface{ Reload() error }
+	watcher  interface {
+		Run(ctx context.Context, changed func(user string))
+	}
+)
+
+// reload reads certificates, block list, users' files and configuration again. A
+// mistake in one is logged and leaves what was in force.
 func (s *server) reload() {
 	s.notify(sdnotify.SdNotifyReloading + "\n" + monotonicUsec())
 	defer s.notify(sdnotify.SdNotifyReady)
 	// Failures are logged by those two, which go on with what they had.
 	_ = s.certs.Reload()
 	_ = s.gate.Reload()
+	for _, source := range s.sources {
+		if r, ok := source.(reloader); ok {
+			if err := r.Reload(); err != nil {
+				s.log.Error("users not reloaded; they stay as they were", "source", source.Name(), "error", err)
+			}
+		}
+	}
 	next, err := s.o.Reload()
 	if err != nil {
 		s.log.Error("configuration not reloaded; the old one stays in force", "error", err)
