@@ -50,7 +50,8 @@ type server struct {
 	imaps    string // host:port
 	starttls string
 	lmtp     string
-	password string // of every user
+	password string   // of every user
+	extra    []string // settings, as section.key=value
 
 	cmd  *exec.Cmd
 	log  *bytes.Buffer
@@ -61,7 +62,13 @@ type server struct {
 // wants a clean exit.
 func startServer(t *testing.T, users ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: t.TempDir(), password: rand.Text()}
+	return startServerWith(t, nil, users...)
+}
+
+// startServerWith is startServer with further settings.
+func startServerWith(t *testing.T, settings []string, users ...string) *server {
+	t.Helper()
+	s := &server{t: t, dir: t.TempDir(), password: rand.Text(), extra: settings}
 	s.imaps, s.starttls, s.lmtp = freeAddr(t), freeAddr(t), freeAddr(t)
 	s.start()
 	t.Cleanup(s.stop)
@@ -92,12 +99,16 @@ func freeAddr(t *testing.T) string {
 
 func (s *server) settings() []string {
 	set := func(key, value string) string { return "--set=" + key + "=" + value }
-	return []string{
+	all := []string{
 		set("server.data_dir", filepath.Join(s.dir, "data")),
 		set("imap.tls_listen", fmt.Sprintf("[%q]", s.imaps)),
 		set("imap.starttls_listen", fmt.Sprintf("[%q]", s.starttls)),
 		set("lmtp.listen", fmt.Sprintf("[%q]", s.lmtp)),
 	}
+	for _, e := range s.extra {
+		all = append(all, "--set="+e)
+	}
+	return all
 }
 
 // start runs "serve" until it says that all listeners accept.

@@ -48,11 +48,17 @@ func Dial(ctx context.Context, t Target, plain bool, timeout time.Duration) (*Co
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{net: nc, r: bufio.NewReader(nc), timeout: timeout}
+	c := NewConn(nc, timeout)
 	if plain {
 		return c, nil
 	}
 	return c, c.StartTLS(ctx, t.TLSConfig)
+}
+
+// NewConn returns a Conn on a connection that was opened by other means, which it
+// takes over. Nothing may have been read from it.
+func NewConn(nc net.Conn, timeout time.Duration) *Conn {
+	return &Conn{net: nc, r: bufio.NewReader(nc), timeout: timeout}
 }
 
 // StartTLS does the TLS handshake. Bytes that came before it are an error
