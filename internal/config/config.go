@@ -21,6 +21,9 @@ type Config struct {
 	TLS     TLS     `toml:"tls"`
 	ACME    ACME    `toml:"acme"`
 	Auth    Auth    `toml:"auth"`
+	LDAP    LDAP    `toml:"ldap"`
+	SQL     SQL     `toml:"sql"`
+	OIDC    OIDC    `toml:"oidc"`
 	Limits  Limits  `toml:"limits"`
 	Storage Storage `toml:"storage"`
 	Admin   Admin   `toml:"admin"`
@@ -129,6 +132,11 @@ type KeyPair struct {
 
 // Auth is who may come in, and how.
 type Auth struct {
+	// The order in which the sources of users are asked. The first that knows a user
+	// decides. One that is not configured is passed over, one that is not listed is
+	// not asked at all. A source that cannot be reached makes logins fail as
+	// temporarily unavailable for all whom no source before it knows.
+	Sources []UserSource `toml:"sources"`
 	// Networks from which a password is accepted without TLS, as address/length. The
 	// password then crosses the network in the clear: list only networks where nobody
 	// can listen, such as 127.0.0.0/8.
@@ -137,7 +145,7 @@ type Auth struct {
 	// webmail server, from which everybody's mistakes come.
 	TrustedNetworks []netip.Prefix `toml:"trusted_networks"`
 	// A file of further users in the format of Dovecot's passwd-file. It is read
-	// again when it changes. Users of the data directory come first.
+	// again when it changes.
 	PasswdFile Path `toml:"passwd_file"`
 	// Whether sources other than the data directory may have hashes that can be undone
 	// quickly: plain text, digests of a single pass such as {SSHA512}, and {MD5-CRYPT}.
@@ -165,6 +173,101 @@ type Auth struct {
 	// The access rights of auth.dovecot_socket, in octal. The mail transfer agent needs
 	// the right to write.
 	DovecotSocketMode FileMode `toml:"dovecot_socket_mode"`
+}
+
+// LDAP is a directory server as a source of users. A password is checked by binding as
+// the user.
+type LDAP struct {
+	// Servers with the same content, as ldap://host, ldaps://host or ldapi:///path. The
+	// next one is tried when one cannot be reached. An empty list turns the source off.
+	URLs []LDAPURL `toml:"urls"`
+	// Whether passwords may go to ldap:// in the clear. Otherwise such connections begin
+	// with StartTLS, and are not used without it.
+	Plaintext bool `toml:"plaintext"`
+	// A file of authorities in PEM to trust for the servers. Empty means those of the
+	// system.
+	CAFile Path `toml:"ca_file"`
+	// The distinguished name of the account that searches for users. Empty means an
+	// anonymous search.
+	BindDN Text `toml:"bind_dn"`
+	// The file with the password of ldap.bind_dn.
+	BindPasswordFile Path `toml:"bind_password_file"`
+	// The distinguished name below which users are searched.
+	Base Text `toml:"base"`
+	// The search filter that finds a user, such as "(&(objectClass=person)(mail={user}))".
+	// {user} is the name that the client gave, {local} and {domain} are its parts before
+	// and after the @. Who cannot be found cannot log in, so that conditions for that
+	// belong here too.
+	Filter Text `toml:"filter"`
+	// The attribute that has the name of the account to open. Empty means the name that
+	// the client gave; set it when the filter finds a user by several names.
+	NameAttribute Text `toml:"name_attribute"`
+	// The distinguished names of users, such as "uid={local},ou=people,dc=example,dc=org",
+	// where they are not to be searched. Without a search nobody can tell whether there
+	// is a user until the first login: mail for somebody is refused until then.
+	UserDN Text `toml:"user_dn"`
+	// How long a lookup or a check may take.
+	Timeout Duration `toml:"timeout" min:"100ms" max:"1m"`
+	// The most connections for searches, and for checks of passwords.
+	Connections int `toml:"connections" min:"1" max:"1000"`
+}
+
+// SQL is a database as a source of users.
+type SQL struct {
+	// The kind of database; mysql is MariaDB too. Empty turns the source off.
+	Kind SQLKind `toml:"kind"`
+	// Where the database is, without a password: "postgres://user@host/database",
+	// "user@tcp(host:3306)/database" for MySQL, or the path of SQLite's file.
+	Address Text `toml:"address"`
+	// The file with the password of the database's user.
+	PasswordFile Path `toml:"password_file"`
+	// The query that finds a user. :user is the name that the client gave, :local and
+	// :domain are its parts before and after the @; they are bound as values. The query
+	// returns one row or none. The column password has a hash, with its scheme in braces
+	// or in the form of crypt(3). There may also be disabled, name (the account to open,
+	// needed where the database takes unlike names for equal) and allow_nets (networks
+	// that the user may come from, separated by commas).
+	Query Text `toml:"query"`
+	// The statement that replaces an older hash by one of argon2id after a login. It has
+	// the new hash as :hash and the old one as :old, beside the values of sql.query.
+	// Empty means that hashes stay as they are.
+	Update Text `toml:"update"`
+	// How long a query may take.
+	Timeout Duration `toml:"timeout" min:"100ms" max:"1m"`
+	// The most connections to the database.
+	Connections int `toml:"connections" min:"1" max:"1000"`
+}
+
+// OIDC is an OpenID Connect provider whose access tokens are taken in the place of a
+// password, by OAUTHBEARER and XOAUTH2.
+type OIDC struct {
+	// The provider's URL, exactly as it stands in its tokens. Empty turns it off.
+	Issuer URL `toml:"issuer"`
+	// The names of this service with the provider, of which a token must be made out to
+	// one. Tokens for other services are refused.
+	Audience []Text `toml:"audience"`
+	// The claim of a token that names the user.
+	UserClaim Text `toml:"user_claim"`
+	// The scopes that a token must have.
+	Scopes []Text `toml:"scopes"`
+	// How far the provider's clock may be off.
+	ClockSkew Duration `toml:"clock_skew" min:"0s" max:"10m"`
+	// Whether users whom no source knows may log in by a token, and get an account with
+	// the first login.
+	NewUsers bool `toml:"new_users"`
+	// Whether the provider is asked about each token (RFC 7662), so that one that is
+	// revoked is refused at once. Otherwise tokens have to be signed, and are checked by
+	// the provider's published keys.
+	Introspection bool `toml:"introspection"`
+	// The name under which the provider knows this server, for oidc.introspection.
+	ClientID Text `toml:"client_id"`
+	// The file with the secret that belongs to oidc.client_id.
+	ClientSecretFile Path `toml:"client_secret_file"`
+	// A file of authorities in PEM to trust for the provider. Empty means those of the
+	// system.
+	CAFile Path `toml:"ca_file"`
+	// How long a request to the provider may take.
+	Timeout Duration `toml:"timeout" min:"100ms" max:"1m"`
 }
 
 // Limits is how much anybody may use.
@@ -229,7 +332,13 @@ func Default() *Config {
 		},
 		TLS:  TLS{MinVersion: TLS12},
 		ACME: ACME{HTTPPort: 80, TLSPort: 443},
-		Auth: Auth{MinPasswordLength: 8, DovecotSocketMode: 0o660},
+		Auth: Auth{
+			Sources:           []UserSource{SourceStore, SourcePasswdFile, SourceLDAP, SourceSQL},
+			MinPasswordLength: 8, DovecotSocketMode: 0o660,
+		},
+		LDAP: LDAP{Timeout: Duration(5 * time.Second), Connections: 8},
+		SQL:  SQL{Timeout: Duration(5 * time.Second), Connections: 8},
+		OIDC: OIDC{UserClaim: "email", ClockSkew: Duration(time.Minute), Timeout: Duration(5 * time.Second)},
 		Limits: Limits{
 			MessageSize:               50_000_000,
 			SessionsPerUser:           100,

@@ -234,6 +234,57 @@ func (u *URL) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// LDAPURL is the address of a directory server.
+type LDAPURL string
+
+// UnmarshalText reads a URL of one of the three kinds there are.
+func (u *LDAPURL) UnmarshalText(text []byte) error {
+	parsed, err := url.Parse(string(text))
+	if err != nil || !slices.Contains([]string{"ldap", "ldaps", "ldapi"}, parsed.Scheme) || parsed.Host == "" && parsed.Scheme != "ldapi" {
+		return errors.New(`not the address of a directory server; write "ldap://host", "ldaps://host" or "ldapi:///path"`)
+	}
+	*u = LDAPURL(text)
+	return nil
+}
+
+// Text is any text.
+type Text string
+
+// UnmarshalText refuses only what no program behind us could take.
+func (t *Text) UnmarshalText(text []byte) error {
+	if strings.ContainsRune(string(text), 0) {
+		return errors.New("not a text; a NUL cannot be part of one")
+	}
+	*t = Text(text)
+	return nil
+}
+
+// UserSource is a kind of source of users.
+type UserSource string
+
+// The sources of users.
+const (
+	SourceStore      UserSource = "store" // the data directory
+	SourcePasswdFile UserSource = "passwd-file"
+	SourceLDAP       UserSource = "ldap"
+	SourceSQL        UserSource = "sql"
+)
+
+// UnmarshalText reads the name of a source.
+func (s *UserSource) UnmarshalText(text []byte) error {
+	*s = UserSource(text)
+	return oneOf(string(text), "store", "passwd-file", "ldap", "sql")
+}
+
+// SQLKind is a kind of database, or empty.
+type SQLKind string
+
+// UnmarshalText reads the name of a kind.
+func (k *SQLKind) UnmarshalText(text []byte) error {
+	*k = SQLKind(text)
+	return oneOf(string(text), "postgres", "mysql", "sqlite", "")
+}
+
 // FileMode is the access rights of a file, written in octal.
 type FileMode os.FileMode
 
