@@ -51,6 +51,7 @@ const postfixMaster = `SMTP inet n - n - - smtpd
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce
 defer unix - - n - 0 bounce
@@ -78,7 +79,8 @@ func asRoot(name string, args ...string) *exec.Cmd {
 	return exec.Command("sudo", append([]string{"-n", name}, args...)...)
 }
 
-func startPostfix(t *testing.T, lmtp string) *postfix {
+// startPostfix starts Postfix with lines of its own in main.cf.
+func startPostfix(t *testing.T, lmtp string, settings ...string) *postfix {
 	t.Helper()
 	program(t, "/usr/sbin/postfix", "postfix")
 	// Not t.TempDir, whose parent Postfix's own user may not enter.
@@ -92,7 +94,7 @@ func startPostfix(t *testing.T, lmtp string) *postfix {
 	}
 	p := &postfix{t: t, dir: dir, smtp: freeAddr(t)}
 	fill := strings.NewReplacer("DIR", dir, "LMTP", lmtp, "SMTP", p.smtp)
-	for name, content := range map[string]string{"main.cf": postfixMain, "master.cf": postfixMaster} {
+	for name, content := range map[string]string{"main.cf": postfixMain + strings.Join(append(settings, ""), "\n"), "master.cf": postfixMaster} {
 		writeFile(t, filepath.Join(dir, name), fill.Replace(content))
 		if err := os.Chmod(filepath.Join(dir, name), 0o644); err != nil {
 			t.Fatal(err)
