@@ -65,10 +65,12 @@ func (a *accounts) OpenRecipient(ctx context.Context, user string) (lmtp.Account
 			continue
 		case err != nil:
 			return nil, err
+		case record.Presumed:
+			continue // the next source knows those who have logged in
 		case record.Disabled:
 			return nil, lmtp.ErrDisabled
 		}
-		return a.open(ctx, name)
+		return a.open(ctx, record.Name)
 	}
 	return nil, lmtp.ErrNoUser
 }

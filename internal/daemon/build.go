@@ -38,6 +38,9 @@ func (s *server) build(healthy func() error) error {
 	if s.sources, err = users.sources(c, s.log); err != nil {
 		return err
 	}
+	if s.tokens, err = newTokens(c, s.log); err != nil {
+		return err
+	}
 	authenticator, err := s.newAuthenticator(users, s.sources)
 	if err != nil {
 		return err
@@ -151,7 +154,7 @@ func (s *server) newAuthenticator(u *users, sources []auth.Source) (*auth.Authen
 		}
 		certificateUser = rule.User
 	}
-	return auth.New(auth.Options{
+	options := auth.Options{
 		Sources:           sources,
 		Hasher:            u.hasher,
 		Guard:             auth.NewGuard(c.Auth.TrustedNetworks, time.Now),
@@ -160,9 +163,14 @@ func (s *server) newAuthenticator(u *users, sources []auth.Source) (*auth.Authen
 		CertificateUser:   certificateUser,
 		Secret:            secret,
 		ServerCertificate: s.certs.Served,
+		FailureTime:       failureTime(sources),
 		Log:               s.log,
 		Registerer:        s.registry,
-	})
+	}
+	if s.tokens != nil {
+		options.Tokens, options.TokenHint, options.TokenUsers = s.tokens, s.tokens.Hint(), c.OIDC.NewUsers
+	}
+	return auth.New(options)
 }
 
 func imapLimits(c *config.Config) imapserver.Limits {

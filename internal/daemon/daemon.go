@@ -25,6 +25,7 @@ import (
 	"tidemark/internal/access"
 	"tidemark/internal/auth"
 	"tidemark/internal/auth/dovecotauth"
+	"tidemark/internal/auth/oidctokens"
 	"tidemark/internal/certs"
 	"tidemark/internal/config"
 	"tidemark/internal/lmtp"
@@ -76,6 +77,7 @@ type server struct {
 	lmtp     *lmtp.Server
 	logins   *dovecotauth.Server
 	sources  []auth.Source
+	tokens   *oidctokens.Verifier // nil for no OAuth
 	admin    *http.Server
 	monitor  *http.Server
 }
@@ -102,6 +104,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.storage.Close()) }()
+	defer s.closeSources()
 	if err := s.build(func() error { return context.Cause(ctx) }); err != nil {
 		return err
 	}

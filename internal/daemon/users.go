@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/user"
 	"syscall"
@@ -21,28 +20,16 @@ type users struct {
 	hasher  *auth.Hasher
 	policy  auth.Policy
 	builtin *auth.Builtin
+	mail    *mail.Service
 }
 
 func newUsers(c *config.Config, m *mail.Service) *users {
-	u := &users{hasher: auth.NewHasher(), policy: auth.Policy{
+	u := &users{hasher: auth.NewHasher(), mail: m, policy: auth.Policy{
 		MinLength:   c.Auth.MinPasswordLength,
 		Compromised: string(c.Auth.CompromisedPasswords),
 	}}
 	u.builtin = auth.NewBuiltin(directory{m}, u.hasher, u.policy, nil)
 	return u
-}
-
-// sources returns where users come from, in the order in which they are asked.
-func (u *users) sources(c *config.Config, log *slog.Logger) ([]auth.Source, error) {
-	list := []auth.Source{u.builtin}
-	if file := string(c.Auth.PasswdFile); file != "" {
-		source, err := auth.NewPasswdFile(file, auth.PasswdFileOptions{AllowWeak: c.Auth.AllowWeakHashes, Log: log})
-		if err != nil {
-			return nil, fmt.Errorf("auth.passwd_file: %w", err)
-		}
-		list = append(list, source)
-	}
-	return list, nil
 }
 
 // service returns the administration of the users and their mail. The server that runs
