@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -89,6 +90,43 @@ func TestSecretsStayInside(t *testing.T) {
 					t.Errorf("%q in the %s: %.200q", form, name, text[max(0, at-100):])
 				}
 			}
+		}
+	}
+}
+
+// If this fails, a client can write lines into the log that look like the server's
+// own, or hide what it did from whoever reads them on a terminal.
+func TestLogCannotBeForged(t *testing.T) {
+	const forged = "x\r\ntime=2030-01-01 level=INFO msg=login user=root \x1b[2J\x00\u202e\"}"
+	var log record
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	hasher := auth.NewHasher()
+	authenticator, err := auth.New(auth.Options{
+		Sources: []auth.Source{everybody{hasher.Decoy()}}, Hasher: hasher, Log: logger,
+		Guard: auth.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, nil),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := simtest.StartWith(t, 1, simtest.Options{Authenticator: authenticator, Logger: logger}).Target()
+	literal := func(s string) string { return fmt.Sprintf("{%d+}\r\n%s", len(s), s) }
+	for _, s := range []string{forged, strings.ReplaceAll(forged, "\x00", ""), strings.Repeat(forged, 5)} {
+		for _, line := range []string{
+			"a LOGIN " + literal(s) + " x", "a ID (\"name\" " + literal(s) + ")", "a ID (\"name\" \"x\" \"version\" " + literal(s) + ")",
+			"a AUTHENTICATE PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+s+"\x00x")), s, "a " + s, "a SELECT " + literal(s),
+		} {
+			sayAll(t, target, []string{line})
+		}
+	}
+	if !strings.Contains(log.String(), `level=INFO msg=login user=root`) {
+		t.Error("none of it came to the log")
+	}
+	for line := range strings.Lines(log.String()) {
+		if !strings.HasPrefix(line, "time=20") || strings.HasPrefix(line, "time=2030") || len(line) > 4096 {
+			t.Errorf("line %.200q", line)
+		}
+		if strings.ContainsAny(strings.TrimSuffix(line, "\n"), "\x00\x1b\r\u202e") {
+			t.Errorf("raw characters in %.200q", line)
 		}
 	}
 }
