@@ -15,6 +15,17 @@ func (s *selected) fetch(ctx context.Context, cmd *imap.Fetch) (outcome, error) 
 		return outcome{}, imap.Bad("QRESYNC has not been enabled")
 	}
 	f := newFetcher(s, cmd)
+	if f.contents > maxContents {
+		return outcome{}, imap.Refuse(imap.CodeLimit, "Too many sections in one FETCH")
+	}
+	if f.contents > fewContents {
+		limited, end, err := s.beginHeavy(ctx)
+		if err != nil {
+			return outcome{}, err
+		}
+		defer end()
+		ctx = limited
+	}
 	if f.has(imap.FetchPreview) || f.has(imap.FetchPreviewLazy) {
 		return outcome{}, imap.Bad("PREVIEW is not available") // nor announced
 	}
@@ -82,12 +93,21 @@ func (s *selected) markSeen(ctx context.Context, uids imap.NumSet) error {
 	return err
 }
 
+// maxContents is how many different sections one FETCH may ask for of each message: all of
+// them are open while the answer is made.
+const maxContents = 100
+
+// fewContents is how many sections mail programs ask for at once. With more, a FETCH counts
+// as heavy: each may mean decoding a large part, and little may come of it.
+const fewContents = 8
+
 // fetcher is one FETCH in work.
 type fetcher struct {
 	*selected
 	items     []imap.FetchItem
 	summaries bool // an item needs Summary
 	content   bool // an item needs Message
+	contents  int  // how many do
 	seeing    bool // an item sets \Seen
 	since     imap.ModSeq
 	limited   bool // to messages that changed after since
@@ -128,6 +148,7 @@ func (f *fetcher) add(item imap.FetchItem) {
 	case imap.FetchBodySection, imap.FetchRFC822, imap.FetchRFC822Header, imap.FetchRFC822Text,
 		imap.FetchBinary, imap.FetchBinarySize:
 		f.content = true
+		f.contents++
 	}
 	f.items = append(f.items, item)
 }

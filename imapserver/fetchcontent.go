@@ -70,7 +70,7 @@ func (f *fetcher) answerMessage(ctx context.Context, r fetchRow) error {
 		return err
 	}
 	if !f.summaries {
-		return f.sendMessage(r, parts, nil)
+		return f.sendMessage(ctx, r, parts, nil)
 	}
 	// The summary is valid during the call only, and nothing is written in it.
 	head := make([][]byte, len(f.items))
@@ -92,7 +92,7 @@ func (f *fetcher) answerMessage(ctx context.Context, r fetchRow) error {
 		f.gone = true
 		return nil
 	}
-	return f.sendMessage(r, parts, head)
+	return f.sendMessage(ctx, r, parts, head)
 }
 
 // part is the content that answers one item; nil where the message has none.
@@ -158,7 +158,7 @@ func cut(content Content, partial *imap.Partial) part {
 
 // sendMessage writes the response. head has the items that come from a summary, where
 // there are any.
-func (f *fetcher) sendMessage(r fetchRow, parts []part, head [][]byte) error {
+func (f *fetcher) sendMessage(ctx context.Context, r fetchRow, parts []part, head [][]byte) error {
 	b := imapwire.AppendFetchStart(f.buf(), r.seq)
 	for i := range f.items {
 		item := &f.items[i]
@@ -167,6 +167,9 @@ func (f *fetcher) sendMessage(r fetchRow, parts []part, head [][]byte) error {
 		}
 		switch {
 		case needsContent(item.Kind):
+			if err := ctx.Err(); err != nil {
+				return &streamError{context.Cause(ctx)} // in the middle of a response
+			}
 			f.put(imapwire.AppendFetchLabel(b, item))
 			if err := f.sendPart(item, parts[i]); err != nil {
 				return err

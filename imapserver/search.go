@@ -11,8 +11,15 @@ import (
 // errSearchTime refuses a search that took too long.
 var errSearchTime = imap.Refuse(imap.CodeLimit, "Search took too long")
 
+// errCharset refuses a charset after UTF8=ACCEPT, which says that there is but one
+// (RFC 6855 §3). SORT and THREAD can not do without naming it, and RFC 9051 allows it.
+var errCharset = imap.Bad("CHARSET is not allowed after UTF8=ACCEPT")
+
 // search is SEARCH (RFC 9051 §6.4.4, RFC 4731, RFC 5182).
 func (s *selected) search(ctx context.Context, cmd *imap.Search) (outcome, error) {
+	if s.enabled.utf8 && !s.enabled.rev2 && cmd.Charset != "" {
+		return outcome{}, errCharset
+	}
 	limited, cancel := context.WithTimeoutCause(ctx, s.srv.limits.SearchTime, errSearchTime)
 	defer cancel()
 	found, r, err := s.find(limited, cmd.Charset, cmd.Key)
@@ -35,7 +42,7 @@ func isBad(err error) bool {
 // was seen in key. Its errors are those for the client.
 func (s *selected) find(ctx context.Context, charset string, key imap.SearchKey) (imap.NumSet, *searchResolver, error) {
 	if s.enabled.utf8 && charset != "" && charset != "UTF-8" {
-		return nil, nil, imap.Bad("CHARSET is not allowed after UTF8=ACCEPT") // RFC 6855 §3
+		return nil, nil, errCharset
 	}
 	r := &searchResolver{selected: s}
 	resolved := r.resolve(key)

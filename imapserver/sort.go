@@ -24,7 +24,7 @@ func (s *selected) sort(ctx context.Context, cmd *imap.Sort) (outcome, error) {
 			sorted[i] = imap.UID(s.base.Seq(uid))
 		}
 	}
-	s.put(imapwire.AppendSort(s.buf(), sorted))
+	s.put(imapwire.AppendSort(s.buf(), sorted, s.highestModSeq(found, r.modSeq)))
 	return outcome{holdExpunges: r.seqs}, s.writeError()
 }
 

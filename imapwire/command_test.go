@@ -261,7 +261,7 @@ func TestStore(t *testing.T) {
 			Set: set(1, 2), Op: imap.StoreAdd, Silent: true, Flags: seen, UnchangedSince: modSeq(96),
 		}},
 		{`STORE 1 FLAGS ()`, &imap.Store{Set: set(1, 1)}},
-		{`STORE 1 FLAGS (\Recent \sEEN)`, &imap.Store{Set: set(1, 1), Flags: seen}},
+		{`STORE 1 FLAGS (\sEEN)`, &imap.Store{Set: set(1, 1), Flags: seen}},
 		{`STORE 1 FLAGS (\Answered \Flagged \Deleted \Seen \Draft \Odd)`, &imap.Store{
 			Set: set(1, 1), Flags: append(imap.SystemFlags[:5:5], `\Odd`),
 		}},
@@ -270,7 +270,7 @@ func TestStore(t *testing.T) {
 	checkBad(t, []string{
 		"STORE 1", "STORE 1 FLAGS", "STORE 1 FLAGS ", "STORE 1 FLAG (a)", `STORE 1 FLAGS (\Seen`, `STORE 1 FLAGS \Seen)`, `STORE 1 FLAGS (\)`,
 		`STORE 1 FLAGS (a]b)`, `STORE 1 FLAGS ("a")`, `STORE 1 FLAGS (a  b)`, `STORE 1 FLAGS (\Seen )`, `STORE 1 (FOO 1) FLAGS (a)`,
-		`STORE 1 (UNCHANGEDSINCE) FLAGS (a)`, `STORE 1 (UNCHANGEDSINCE 99999999999999999999) FLAGS (a)`, "STORE 1 *FLAGS (a)", `STORE 1 FLAGS (\*)`,
+		`STORE 1 (UNCHANGEDSINCE) FLAGS (a)`, `STORE 1 (UNCHANGEDSINCE 99999999999999999999) FLAGS (a)`, "STORE 1 *FLAGS (a)", `STORE 1 FLAGS (\*)`, `STORE 1 FLAGS (\Recent \Seen)`,
 	})
 }
 

@@ -7,6 +7,8 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"tidemark/imap"
 )
 
@@ -35,7 +37,9 @@ func (d *Decoder) mailbox() string {
 	return name
 }
 
-// mailboxPattern reads a mailbox name, or with classList a pattern, as UTF-8.
+// mailboxPattern reads a mailbox name, or with classList a pattern, as UTF-8 in the
+// composed form (NFC), so that two spellings of one name are one mailbox
+// (RFC 9051 §5.1, RFC 5198 §2).
 func (d *Decoder) mailboxPattern(class uint8) string {
 	raw := string(d.rawString(class))
 	if d.err != nil {
@@ -45,13 +49,13 @@ func (d *Decoder) mailboxPattern(class uint8) string {
 		if !utf8.ValidString(raw) {
 			d.fail(errUTF8.Error())
 		}
-		return raw
+		return norm.NFC.String(raw)
 	}
 	name, err := DecodeMailbox(raw)
 	if err != nil {
 		d.fail(err.Error())
 	}
-	return name
+	return norm.NFC.String(name)
 }
 
 // DecodeMailbox turns a name in modified UTF-7 into UTF-8 (RFC 3501 §5.1.3). Only the

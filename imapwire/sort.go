@@ -72,14 +72,15 @@ func (d *Decoder) searchIn() (charset string, key imap.SearchKey) {
 	return charset, s.keys(0)
 }
 
-// AppendSort appends the SORT response (RFC 5256 §4).
-func AppendSort[N ~uint32](b []byte, nums []N) []byte {
+// AppendSort appends the SORT response (RFC 5256 §4). modSeq is left out if it is zero
+// (RFC 7162 §3.1.9).
+func AppendSort[N ~uint32](b []byte, nums []N, modSeq imap.ModSeq) []byte {
 	b = append(b, "* SORT"...)
 	for _, n := range nums {
 		b = append(b, ' ')
 		b = appendUint(b, uint32(n))
 	}
-	return append(b, "\r\n"...)
+	return AppendSearchEnd(b, modSeq)
 }
 
 // AppendThreads appends the THREAD response (RFC 5256 §4). number gives the number of

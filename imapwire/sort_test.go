@@ -30,7 +30,7 @@ func TestAppendThreads(t *testing.T) {
 		}
 	}
 	AppendThreads(nil, []*imap.ThreadNode{deep}, func(u imap.UID) uint32 { return uint32(u) })
-	if got := string(AppendSort(nil, []imap.UID{2, 84, 882})); got != "* SORT 2 84 882\r\n" {
+	if got := string(AppendSort(nil, []imap.UID{2, 84, 882}, 7)); got != "* SORT 2 84 882 (MODSEQ 7)\r\n" {
 		t.Errorf("got %q", got)
 	}
 }

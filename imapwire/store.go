@@ -49,8 +49,8 @@ func (d *Decoder) unchangedSince() *imap.ModSeq {
 	return &n
 }
 
-// flagList reads a flag-list. \Recent, which clients may not set, is left out (RFC 3501
-// §2.3.2), because some copy the flags of another server with it.
+// flagList reads a flag-list. \Recent is not in it: clients may not set it (RFC 3501 §9,
+// flag).
 func (d *Decoder) flagList() []imap.Flag {
 	var flags []imap.Flag
 	d.listOrEmpty(func() { flags = d.appendFlag(flags) })
@@ -69,10 +69,11 @@ func (d *Decoder) bareFlags() []imap.Flag {
 }
 
 func (d *Decoder) appendFlag(flags []imap.Flag) []imap.Flag {
-	if f := d.flag(); f != imap.FlagRecent && f != "" {
-		flags = append(flags, f)
+	f := d.flag()
+	if f == imap.FlagRecent {
+		d.fail("\\Recent can not be set")
 	}
-	return flags
+	return append(flags, f)
 }
 
 // flag reads a system flag or keyword.

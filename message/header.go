@@ -20,18 +20,9 @@ func nextField(h []byte) (f field, rest []byte, ok bool) {
 	}
 	end := fieldEnd(h)
 	f.raw, rest = h[:end], h[end:]
-	colon := bytes.IndexByte(f.raw, ':')
-	if colon < 0 {
-		return f, rest, true
+	if name := fieldName(f.raw); name != nil {
+		f.name, f.value = name, f.raw[bytes.IndexByte(f.raw, ':')+1:]
 	}
-	// White space before the colon is obsolete but meant so (RFC 5322 §4.5).
-	name := bytes.TrimRight(f.raw[:colon], " \t")
-	for _, c := range name {
-		if c <= ' ' || c >= 0x7f {
-			return f, rest, true
-		}
-	}
-	f.name, f.value = name, f.raw[colon+1:]
 	return f, rest, true
 }
 

@@ -52,8 +52,7 @@ func (a *account) ensureInbox(ctx context.Context) error {
 		}
 		rec.Mailbox = n.newMailbox()
 		rec.Subscribed = true
-		n.set(imap.Inbox, rec)
-		return nil
+		return n.set(imap.Inbox, rec)
 	})
 }
 
@@ -92,7 +91,9 @@ func (a *Account) Delete(ctx context.Context, name string) error {
 		if id = rec.Mailbox; id == 0 {
 			return n.explainMissing(name)
 		}
-		n.remove(name, rec)
+		if err := n.remove(name, rec); err != nil {
+			return err
+		}
 		return a.dropMailbox(n, id)
 	})
 	if err != nil {
@@ -243,8 +244,7 @@ func (a *Account) Subscribe(ctx context.Context, name string, on bool) error {
 			}
 		}
 		rec.Subscribed = on
-		n.set(name, rec)
-		return nil
+		return n.set(name, rec)
 	})
 }
 

@@ -113,7 +113,9 @@ func (c *checker) run() error {
 // names checks that names and mailboxes belong together one to one.
 func (c *checker) names(r store.Reader) error {
 	named := make(map[mailboxID]string)
+	count := uint32(0)
 	err := c.each(r, kindName, func(key, value []byte) error {
+		count++
 		name := string(key[1:])
 		n, err := decodeNameRecord(value)
 		if err != nil {
@@ -136,6 +138,9 @@ func (c *checker) names(r store.Reader) error {
 	})
 	if err != nil {
 		return err
+	}
+	if count != c.acct.Names {
+		c.problemf("the account counts %d mailbox names, there are %d", c.acct.Names, count)
 	}
 	return c.each(r, kindMailbox, func(key, _ []byte) error {
 		if id := mailboxIDOf(key); named[id] == "" {

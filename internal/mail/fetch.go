@@ -143,13 +143,20 @@ func (c *content) Section(s imap.Section) (imapserver.Content, error) {
 	if !filter {
 		return &extentContent{c, extent}, nil
 	}
+	not := s.Text == imap.SectionHeaderFieldsNot
+	if extent.Length > maxFiltered {
+		return newFilteredContent(c, extent, s.Fields, not)
+	}
 	header, err := c.read(extent)
 	if err != nil {
 		return nil, err
 	}
-	not := s.Text == imap.SectionHeaderFieldsNot
 	return bytesContent(message.FilterHeader(nil, header, s.Fields, not)), nil
 }
+
+// maxFiltered is the longest header section, in octets, of which the chosen fields are
+// held in memory until they have been sent.
+const maxFiltered = 64 << 10
 
 // read returns the octets of an extent, without copying where the engine has them.
 func (c *content) read(e message.Extent) ([]byte, error) {
@@ -214,6 +221,57 @@ func (b bytesContent) Size() int64 { return int64(len(b)) }
 func (b bytesContent) WriteRange(w io.Writer, offset, n int64) error {
 	_, err := w.Write(b[offset : offset+n])
 	return err
+}
+
+// filteredContent is some fields of a large header section, chosen once to count them
+// and again while they are written.
+type filteredContent struct {
+	c      *content
+	e      message.Extent
+	fields []string
+	not    bool
+	size   int64
+}
+
+func newFilteredContent(c *content, e message.Extent, fields []string, not bool) (*filteredContent, error) {
+	f := &filteredContent{c: c, e: e, fields: fields, not: not}
+	var count rangeWriter
+	if err := f.copyTo(&count); err != nil {
+		return nil, c.svc.fault(err)
+	}
+	f.size = count.seen
+	return f, nil
+}
+
+func (f *filteredContent) copyTo(w io.Writer) error {
+	return message.CopyHeader(w, io.NewSectionReader(f.c.blob, f.e.Offset, f.e.Length), f.fields, f.not)
+}
+
+// Size returns the octets.
+func (f *filteredContent) Size() int64 { return f.size }
+
+// WriteRange writes a part of them.
+func (f *filteredContent) WriteRange(w io.Writer, offset, n int64) error {
+	return f.copyTo(&rangeWriter{w: w, from: offset, to: offset + n})
+}
+
+// rangeWriter counts what it is given and passes on what lies between two offsets.
+type rangeWriter struct {
+	w        io.Writer
+	from, to int64
+	seen     int64
+}
+
+func (r *rangeWriter) Write(p []byte) (int, error) {
+	first := min(max(r.from-r.seen, 0), int64(len(p)))
+	last := min(max(r.to-r.seen, first), int64(len(p)))
+	r.seen += int64(len(p))
+	if first < last {
+		if _, err := r.w.Write(p[first:last]); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
 }
 
 // decodedContent is a part decoded while it is written.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/text/unicode/norm"
+
 	"tidemark/imap"
 	"tidemark/imapserver"
 	"tidemark/imapwire"
@@ -178,12 +180,21 @@ func (n *nameRecord) mailbox() mailboxID {
 }
 
 // set stores what a name stands for; a name that stands for nothing is removed.
-func (n *names) set(name string, rec *nameRecord) {
+func (n *names) set(name string, rec *nameRecord) error {
+	_, err := n.tx.Get(nameKey(name))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if err == nil {
+		n.meta.Names--
+	}
 	if rec.Mailbox == 0 && !rec.Subscribed {
 		n.tx.Delete(nameKey(name))
-		return
+		return nil
 	}
+	n.meta.Names++
 	n.tx.Set(nameKey(name), rec.encode())
+	return nil
 }
 
 // create makes a mailbox, and those above it that do not exist (RFC 9051 §6.3.4).
@@ -205,8 +216,7 @@ func (n *names) create(name string, uses []imap.MailboxAttr) (mailboxID, error) 
 		return 0, err
 	}
 	rec.Mailbox = n.newMailbox()
-	n.set(name, rec)
-	return rec.Mailbox, nil
+	return rec.Mailbox, n.set(name, rec)
 }
 
 // newMailbox writes the head of a new, empty mailbox. Its log begins behind MODSEQ 1,
@@ -222,12 +232,10 @@ func (n *names) newMailbox() mailboxID {
 }
 
 func (n *names) checkRoom() error {
-	count := 0
-	err := eachName(n.tx, "", func(string, *nameRecord) error { count++; return nil })
-	if err == nil && count >= n.svc.limits.Mailboxes {
+	if int(n.meta.Names) >= n.svc.limits.Mailboxes {
 		return errTooManyBoxes
 	}
-	return err
+	return nil
 }
 
 func (n *names) createAbove(name string) error {
@@ -241,7 +249,9 @@ func (n *names) createAbove(name string) error {
 		}
 		if above.Mailbox == 0 {
 			above.Mailbox = n.newMailbox()
-			n.set(name[:i], above)
+			if err := n.set(name[:i], above); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -283,8 +293,8 @@ func (n *names) usesFor(name string, asked []imap.MailboxAttr) ([]imap.MailboxAt
 
 // remove takes the mailbox away from a name, which stays if it is subscribed: a
 // server must not end a subscription by itself (RFC 9051 §6.3.7).
-func (n *names) remove(name string, rec *nameRecord) {
-	n.set(name, &nameRecord{Subscribed: rec.Subscribed})
+func (n *names) remove(name string, rec *nameRecord) error {
+	return n.set(name, &nameRecord{Subscribed: rec.Subscribed})
 }
 
 // rename gives the mailbox of from the name to.
@@ -296,24 +306,22 @@ func (n *names) rename(from string, rec *nameRecord, to string) error {
 	if target.Mailbox != 0 {
 		return errExists
 	}
-	n.remove(from, rec)
-	n.set(to, &nameRecord{Mailbox: rec.Mailbox, Subscribed: target.Subscribed, Uses: rec.Uses})
-	return nil
+	if err := n.remove(from, rec); err != nil {
+		return err
+	}
+	return n.set(to, &nameRecord{Mailbox: rec.Mailbox, Subscribed: target.Subscribed, Uses: rec.Uses})
 }
 
 // checkName returns the name in the form in which it is kept, or says what is wrong.
 // A delimiter at the end says only that mailboxes will be made below
 // (RFC 9051 §6.3.4).
 func checkName(name string) (string, error) {
-	name = strings.TrimSuffix(name, delimiterString)
+	name = norm.NFC.String(strings.TrimSuffix(name, delimiterString)) // RFC 9051 §5.1, RFC 5198 §2
 	if strings.EqualFold(name, imap.Inbox) {
 		return imap.Inbox, nil
 	}
 	if len(name) > 6 && strings.EqualFold(name[:6], imap.Inbox+delimiterString) {
 		name = imap.Inbox + name[5:]
 	}
-	if err := imapwire.CheckMailboxName(name); err != nil {
-		return "", imap.Refuse(imap.CodeCannot, "Not a valid mailbox name: "+err.Error())
-	}
-	return name, nil
+	return name, imapwire.CheckMailboxName(name)
 }

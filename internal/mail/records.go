@@ -26,6 +26,7 @@ type accountMeta struct {
 	LastUIDValidity uint32
 	ListVersion     uint64 // grows with each change of names, subscriptions or uses
 	LastGarbage     uint64
+	Names           uint32 // nameRecords
 }
 
 func (a *accountMeta) encode() []byte {
@@ -34,7 +35,8 @@ func (a *accountMeta) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(a.LastEmail))
 	b = binary.AppendUvarint(b, uint64(a.LastUIDValidity))
 	b = binary.AppendUvarint(b, a.ListVersion)
-	return binary.AppendUvarint(b, a.LastGarbage)
+	b = binary.AppendUvarint(b, a.LastGarbage)
+	return binary.AppendUvarint(b, uint64(a.Names))
 }
 
 func decodeAccountMeta(b []byte) (*accountMeta, error) {
@@ -45,6 +47,7 @@ func decodeAccountMeta(b []byte) (*accountMeta, error) {
 		LastUIDValidity: r.uint32(),
 		ListVersion:     r.uint(),
 		LastGarbage:     r.uint(),
+		Names:           r.uint32(),
 	}
 	return a, r.done()
 }

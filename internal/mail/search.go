@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -386,5 +387,20 @@ func (t *contentTest) full(_ place, m *searched) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return t.needle.MatchText(c.blob, c.root, t.headers)
+	return t.needle.MatchText(&cancelReader{m.ctx, c.blob}, c.root, t.headers)
+}
+
+// cancelReader fails when its context has ended, so that a search in large messages does
+// not outlive the client that asked for it.
+type cancelReader struct {
+	ctx context.Context
+	r   io.ReaderAt
+}
+
+// ReadAt reads unless the context has ended.
+func (c *cancelReader) ReadAt(p []byte, offset int64) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.ReadAt(p, offset)
 }
