@@ -208,13 +208,14 @@ func (a *authenticated) enableCondStore() {
 
 // resolveSeqs returns the positions, among those the client knows, that a set of a
 // command with sequence numbers names. A number beyond the last message is an
-// error (RFC 9051 §9, seq-number).
+// error (RFC 9051 §9, seq-number). By the letter "1:*" is one, too, where there are no
+// messages; but clients ask for it in every mailbox, and mean those that there are.
 func (s *selected) resolveSeqs(ref imap.SetRef) (imap.NumSet, error) {
 	if ref.Saved {
 		return s.base.Seqs(s.saved), nil
 	}
 	seqs := ref.Nums.Resolve(s.base.Len())
-	if seqs.Max() > s.base.Len() || len(seqs) == 0 {
+	if seqs.Max() > s.base.Len() {
 		return nil, imap.Bad("No message has that sequence number")
 	}
 	return seqs, nil
