@@ -30,6 +30,9 @@ type conn struct {
 	failures int    // of logins
 	bad      int    // malformed commands in a row
 	loggedIn bool
+
+	paced      int // commands since pacedSince
+	pacedSince time.Time
 }
 
 func (s *Server) newConn(nc net.Conn) *conn {
@@ -104,6 +107,7 @@ func (c *conn) converse(ctx context.Context, implicitTLS bool) (err error) {
 		}
 	}
 	c.t.loginEnd = time.Now().Add(c.srv.limits.LoginTime)
+	c.pacedSince = time.Now()
 	c.newDecoder()
 	c.log.Debug("connection accepted", "tls", c.peer.TLS != nil)
 	c.greet()
@@ -186,11 +190,29 @@ func (c *conn) next(ctx context.Context) error {
 		return err
 	}
 	c.commands++
+	c.pace(ctx)
 	// A client that has sent more already gets its answers together.
 	if c.dec.Buffered() == 0 || len(c.t.buf) >= outputSize {
 		return c.t.flush()
 	}
 	return c.t.writeFailed
+}
+
+// pace holds back a client that sends more commands in a second than it may. The clock
+// is looked at only when as many have come.
+func (c *conn) pace(ctx context.Context) {
+	if c.paced++; c.paced < c.srv.limits.CommandRate {
+		return
+	}
+	if wait := time.Second - time.Since(c.pacedSince); wait > 0 && c.t.flush() == nil {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	c.paced, c.pacedSince = 0, time.Now()
 }
 
 // waitForCommand waits for input while holding no buffer.

@@ -47,6 +47,10 @@ type Limits struct {
 	// StrangerBadCommands a connection that has not logged in. 100 and 10.
 	BadCommands, StrangerBadCommands int
 
+	// CommandRate is how many commands a session may send in a second; further ones wait
+	// for the next. 50,000, which no mail program comes near.
+	CommandRate int
+
 	// ShutdownGrace is how long running commands may go on after Shutdown was
 	// called. 5 s.
 	ShutdownGrace time.Duration
@@ -73,6 +77,7 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.WriteStall, 5*time.Minute)
 	setDefault(&l.BadCommands, 100)
 	setDefault(&l.StrangerBadCommands, 10)
+	setDefault(&l.CommandRate, 50_000)
 	setDefault(&l.ShutdownGrace, 5*time.Second)
 	setDefault(&l.BeforeLogin, imapwire.LimitsBeforeLogin())
 	setDefault(&l.AfterLogin, imapwire.LimitsAfterLogin())

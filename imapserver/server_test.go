@@ -334,6 +334,20 @@ func TestAuthenticateExchange(t *testing.T) {
 	`)
 }
 
+// Without it one session could keep a processor busy with commands that do nothing.
+func TestCommandRate(t *testing.T) {
+	c := login(t, listen(t, startServer(t, newFakeBackend(), func(o *Options) { o.Limits.CommandRate = 10 })))
+	began := time.Now()
+	c.send(strings.TrimSuffix(strings.Repeat("a NOOP\r\n", 20), "\r\n"))
+	for range 20 {
+		c.want("a OK")
+	}
+	// LOGIN was one of the first ten, which began before we looked at the clock.
+	if took := time.Since(began); took < 900*time.Millisecond || took > 10*time.Second {
+		t.Errorf("20 commands at 10 a second took %v", took)
+	}
+}
+
 // Without it passwords would be asked for in the clear.
 func TestNoMechanismsMeansNoLogin(t *testing.T) {
 	c := dial(t, listen(t, startServer(t, newFakeBackend(), func(o *Options) { o.Authenticator = fakeAuth{} })))

@@ -283,6 +283,8 @@ type Limits struct {
 	Unauthenticated int `toml:"unauthenticated" min:"1" max:"1000000"`
 	// The most connections from one address that have not logged in yet.
 	UnauthenticatedPerAddress int `toml:"unauthenticated_per_address" min:"1" max:"1000000"`
+	// The most commands in a second that one connection may send. Further ones wait.
+	CommandsPerSecond int `toml:"commands_per_second" min:"10" max:"10000000"`
 }
 
 // Storage is how the disk and the memory for it are used.
@@ -345,6 +347,7 @@ func Default() *Config {
 			SessionsPerUserAddress:    50,
 			Unauthenticated:           2000,
 			UnauthenticatedPerAddress: 20,
+			CommandsPerSecond:         50_000,
 		},
 		Storage: Storage{CacheSize: 64_000_000, MinFree: 256_000_000},
 		Admin:   Admin{Socket: "admin.sock"},

@@ -80,6 +80,7 @@ var docs = map[string]string{
 	"limits.sessions_per_user_and_address": "The most connections that one user may have from one address.",
 	"limits.unauthenticated":               "The most connections that have not logged in yet. Beyond it the oldest of them is closed.",
 	"limits.unauthenticated_per_address":   "The most connections from one address that have not logged in yet.",
+	"limits.commands_per_second":           "The most commands in a second that one connection may send. Further ones wait.",
 	"storage":                              "How the disk and the memory for it are used.",
 	"storage.cache_size":                   "The memory used to keep parts of the store that were read lately.",
 	"storage.min_free":                     "The room that is left free on the disk. With less, no mail is taken, and reading goes on.",

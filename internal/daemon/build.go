@@ -179,6 +179,7 @@ func imapLimits(c *config.Config) imapserver.Limits {
 		StrangersPerAddress:    c.Limits.UnauthenticatedPerAddress,
 		SessionsPerUser:        c.Limits.SessionsPerUser,
 		SessionsPerUserAddress: c.Limits.SessionsPerUserAddress,
+		CommandRate:            c.Limits.CommandsPerSecond,
 		Inactivity:             time.Duration(c.IMAP.IdleTimeout),
 	}
 }
