@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
-	"syscall"
 
 	"github.com/emersion/go-smtp"
 )
@@ -139,48 +136,4 @@ func (l *listener) Accept() (net.Conn, error) {
 		fmt.Fprintf(c, "421 4.3.2 %s %v\r\n", l.server.config.Hostname, err)
 		c.Close()
 	}
-}
-
-// ListenUnix listens on a unix socket with the given permissions, which is how a
-// server says which users' programs may deliver. A socket that a dead process
-// left behind is replaced; any other file, or a socket that somebody answers, is
-// an error.
-func ListenUnix(path string, mode fs.FileMode) (net.Listener, error) {
-	if err := removeStale(path); err != nil {
-		return nil, err
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("lmtp socket: %w", err)
-	}
-	if err := os.Chmod(path, mode); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("lmtp socket: %w", err)
-	}
-	return l, nil
-}
-
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("lmtp socket: %w", err)
-	}
-	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("lmtp socket: %s exists and is not a socket", path)
-	}
-	c, err := net.Dial("unix", path)
-	if err == nil {
-		c.Close()
-		return fmt.Errorf("lmtp socket: %s is in use by another process", path)
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("lmtp socket: %w", err)
-	}
-	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("lmtp socket: %w", err)
-	}
-	return nil
 }

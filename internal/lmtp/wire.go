@@ -138,11 +138,7 @@ func hasVerb(line []byte, verb string) bool {
 
 // Write takes a reply line from the library.
 func (w *wire) Write(p []byte) (int, error) {
-	if fixed, ok := w.server.replies[string(p)]; ok {
-		w.out = append(w.out, fixed...)
-	} else {
-		w.out = append(w.out, p...)
-	}
+	w.out = append(w.out, w.server.correct(p)...)
 	if w.answering {
 		if err := w.flush(); err != nil {
 			return 0, err
@@ -168,6 +164,22 @@ func (w *wire) Close() error {
 	return w.Conn.Close()
 }
 
+// correct returns what is sent in place of a reply line of the library.
+func (s *Server) correct(line []byte) []byte {
+	if fixed, ok := s.replies[string(line)]; ok {
+		return []byte(fixed)
+	}
+	// These two repeat an address behind their words. Their codes are those of RFC 3463
+	// §3.2.
+	switch {
+	case bytes.HasPrefix(line, []byte("250 2.0.0 Roger, ")):
+		return []byte("250 2.1.0 Sender accepted\r\n")
+	case bytes.HasPrefix(line, []byte("250 2.0.0 I'll make sure ")):
+		return []byte("250 2.1.5 Recipient accepted\r\n")
+	}
+	return line
+}
+
 // corrections returns the replies of go-smtp that must be others, line by line.
 func corrections(maxMessage int64) map[string]string {
 	return map[string]string{
@@ -177,6 +189,8 @@ func corrections(maxMessage int64) map[string]string {
 		"502 5.5.1 Please introduce yourself first.\r\n":              "503 5.5.1 LHLO first\r\n",
 		"523 5.7.10 TLS is required\r\n":                              "502 5.5.1 AUTH is not offered\r\n",
 		"501 5.5.2 Was expecting RCPT arg syntax of TO:<address>\r\n": "501 5.1.3 Bad recipient address syntax\r\n",
+		"500 5.5.1 Too many errors. Quiting now\r\n":                  "421 4.7.0 Too many errors\r\n",
+		"250 2.0.0 I have successfully done nothing\r\n":              "250 2.0.0 OK\r\n",
 		// A chunk may end anywhere, also within CR LF, and go-smtp reads chunks with
 		// a goroutine that outlives the connection.
 		"250-CHUNKING\r\n": "",
