@@ -79,13 +79,14 @@ func NewHandler(s Service, log *slog.Logger) http.Handler {
 	change(h, pathCreateMailbox, func(ctx context.Context, r request) error { return s.CreateMailbox(ctx, r.User, r.Mailbox) })
 	change(h, pathDeleteMailbox, func(ctx context.Context, r request) error { return s.DeleteMailbox(ctx, r.User, r.Mailbox) })
 	change(h, pathRenameMailbox, func(ctx context.Context, r request) error { return s.RenameMailbox(ctx, r.User, r.Mailbox, r.To) })
-	handle(h, pathEnsureMailbox, func(ctx context.Context, r request) (empty, error) {
-		return empty{}, s.EnsureMailbox(ctx, r.User, transfer.Mailbox{Name: r.Mailbox, Subscribed: r.Subscribed})
+	change(h, pathEnsureMailbox, func(ctx context.Context, r request) error {
+		return s.EnsureMailbox(ctx, r.User, transfer.Mailbox{Name: r.Mailbox, Subscribed: r.Subscribed})
 	})
 	handle(h, pathImported, func(ctx context.Context, r request) ([]bool, error) {
 		return s.Imported(ctx, r.User, r.Mailbox, r.Keys)
 	})
-	handle(h, pathMessages, func(ctx context.Context, r request) ([]Message, error) { return s.Messages(ctx, r.User, r.Mailbox) })
+	// An export changes nothing, but whose mail was read is for the log too.
+	changing(h, pathMessages, func(ctx context.Context, r request) ([]Message, error) { return s.Messages(ctx, r.User, r.Mailbox) })
 	h.mux.HandleFunc("POST "+pathImport, func(w http.ResponseWriter, r *http.Request) { h.importBatch(s, w, r) })
 	h.mux.HandleFunc("POST "+pathOpenMessage, func(w http.ResponseWriter, r *http.Request) { h.openMessage(s, w, r) })
 	h.mux.HandleFunc("POST "+pathCheck, func(w http.ResponseWriter, r *http.Request) { h.check(s, w, r) })
@@ -241,6 +242,7 @@ func (h *handler) importBatch(s Service, w http.ResponseWriter, r *http.Request)
 	case err != nil:
 		h.fail(w, pathImport, err)
 	default:
+		h.log.Info("administration", "call", pathImport, "user", query.Get("user"), "mailbox", query.Get("mailbox"), "messages", len(outcomes))
 		h.reply(w, http.StatusOK, outcomes)
 	}
 }
