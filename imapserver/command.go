@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"tidemark/imap"
@@ -154,6 +155,9 @@ func (c *conn) execute(ctx context.Context, cmd imap.Command) error {
 			err = out.then(ctx)
 		}
 	}
+	if err == nil {
+		err = out.end
+	}
 	m := c.srv.metrics.of[name]
 	m.count(status)
 	if name != imap.Idle.Name() {
@@ -189,7 +193,11 @@ func (c *conn) perform(ctx context.Context, row command, cmd imap.Command) (outc
 	// connection or the selected state has nobody to tell.
 	if after, ok := c.state.(*selected); ok && after == before && row.flags&syncAfter != 0 {
 		mayExpunge := row.flags&holdsNumbers == 0 && !out.holdExpunges
-		if syncErr := after.sync(mayExpunge); syncErr != nil {
+		switch syncErr := after.sync(mayExpunge); {
+		case errors.Is(syncErr, errGone):
+			out.end = errGone // what the command did is told first
+			return out, err
+		case syncErr != nil:
 			return out, syncErr
 		}
 		if err != nil {

@@ -273,7 +273,7 @@ func TestDeletedMailbox(t *testing.T) {
 	c.send("a5 SELECT INBOX")
 	c.skipTo("a5 OK")
 	b.inbox().delete()
-	c.talk("C: a6 NOOP\nS: * BYE [NONEXISTENT]")
+	c.talk("C: a6 NOOP\nS: a6 OK\nS: * BYE [NONEXISTENT]")
 	c.wantEnd()
 }
 
