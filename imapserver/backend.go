@@ -168,7 +168,8 @@ type Mailbox interface {
 
 	// Summaries calls fn for the rows in their order with what is stored of each
 	// message. A row whose message is no longer there gets nil. The Summary is valid
-	// during the call only. An error of fn ends it and is returned.
+	// during the call only, and fn must not wait for anything. An error of fn ends it
+	// and is returned.
 	Summaries(ctx context.Context, rows []Row, fn func(i int, s Summary) error) error
 
 	// Message opens one message's content. It fails with EXPUNGEISSUED when the
@@ -219,6 +220,10 @@ type View interface {
 	Seqs(uids imap.NumSet) imap.NumSet
 
 	FirstUnseen() imap.SeqNum // 0 if all are seen
+
+	// Newer returns the positions of the messages whose MODSEQ is above modseq. Its cost
+	// follows their number.
+	Newer(modseq imap.ModSeq) imap.NumSet
 
 	// Delta says how to come to this version from old, an earlier version of the
 	// same mailbox. Its cost follows what has changed.

@@ -1,6 +1,7 @@
 package imapserver
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -26,4 +27,24 @@ func TestBugLostTaggedAnswer(t *testing.T) {
 		S: * BYE [NONEXISTENT]
 	`)
 	c.wantEnd()
+}
+
+// Without it of many connections that come at once any could be let in or refused,
+// whatever their order.
+func TestBugConnectionsCountedOutOfOrder(t *testing.T) {
+	const most = 20
+	addr := listen(t, startServer(t, newFakeBackend(), func(o *Options) { o.Limits.StrangersPerAddress = most }))
+	var clients []*client
+	for range most + 5 {
+		clients = append(clients, dial(t, addr))
+	}
+	for i, c := range clients {
+		want := "* OK"
+		if i >= most {
+			want = "* BYE [LIMIT]"
+		}
+		if got := c.line(); !strings.HasPrefix(got, want) {
+			t.Errorf("connection %d got %q, want %q", i+1, got, want)
+		}
+	}
 }

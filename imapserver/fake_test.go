@@ -365,6 +365,16 @@ func (v *fakeView) UIDNext() imap.UID            { return v.next }
 func (v *fakeView) Keywords() []imap.Flag        { return nil }
 func (v *fakeView) UID(seq imap.SeqNum) imap.UID { return v.rows[seq-1].UID }
 func (v *fakeView) Row(seq imap.SeqNum) Row      { return v.rows[seq-1] }
+func (v *fakeView) Newer(modseq imap.ModSeq) imap.NumSet {
+	var out imap.NumSet
+	for i, r := range v.rows {
+		if r.ModSeq > modseq {
+			out.Add(uint32(i + 1))
+		}
+	}
+	return out
+}
+
 func (v *fakeView) FirstUnseen() imap.SeqNum     { return 0 }
 
 func (v *fakeView) Seq(uid imap.UID) imap.SeqNum {

@@ -21,6 +21,10 @@ type Limits struct {
 	// LoginFailures ends a connection with BYE. 10.
 	LoginFailures int
 
+	// Connections is the number of all connections. When it is reached the oldest that
+	// has not logged in is closed for a new one; where all have, the new one is refused.
+	// 1,000,000.
+	Connections int
 	// Strangers is the number of connections that have not logged in. When it is
 	// reached the oldest of them is closed for a new one. 2,000.
 	Strangers int
@@ -66,6 +70,7 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.LoginCommands, 100)
 	setDefault(&l.LoginBytes, 256<<10)
 	setDefault(&l.LoginFailures, 10)
+	setDefault(&l.Connections, 1_000_000)
 	setDefault(&l.Strangers, 2000)
 	setDefault(&l.StrangersPerAddress, 20)
 	setDefault(&l.SessionsPerUser, 100)

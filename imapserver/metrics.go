@@ -54,7 +54,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		idle: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tidemark_imap_idle_sessions", Help: "IMAP sessions in IDLE."}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "tidemark_imap_refused_connections_total", Help: "Connections refused because of their address's limit."}),
+			Name: "tidemark_imap_refused_connections_total", Help: "Connections refused because there were too many, in all or from their address."}),
 		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tidemark_imap_tls_handshakes_total", Help: "TLS handshakes."}, []string{"result"}),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{

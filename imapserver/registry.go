@@ -63,20 +63,22 @@ func networkOf(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// arrive takes in a new connection, or says that there are too many from its
-// address. Where there are too many in all, the one that has gone longest without
-// a login is cut off.
-func (r *registry) arrive(c *conn, cut func()) bool {
+// arrive takes in a new connection, or returns why not. Where there are too many in
+// all, the one that has gone longest without a login is cut off.
+func (r *registry) arrive(c *conn, cut func()) (refusal string) {
 	g := &guest{conn: c, network: networkOf(c.peer.Addr.Addr()), cut: cut}
 	r.mu.Lock()
-	if g.network.IsValid() && r.addresses[g.network] >= r.limits.StrangersPerAddress {
-		r.mu.Unlock()
-		return false
-	}
-	var oldest *guest
-	if r.strangers.Len() >= r.limits.Strangers {
-		oldest = r.strangers.Front().Value.(*guest)
+	defer r.mu.Unlock()
+	full := len(r.guests) >= r.limits.Connections
+	switch {
+	case g.network.IsValid() && r.addresses[g.network] >= r.limits.StrangersPerAddress:
+		return "Too many connections from your address"
+	case full && r.strangers.Len() == 0:
+		return "Too many connections"
+	case full || r.strangers.Len() >= r.limits.Strangers:
+		oldest := r.strangers.Front().Value.(*guest)
 		r.forgetStranger(oldest)
+		defer oldest.cut() // which does not wait for anything
 	}
 	r.guests[c] = g
 	g.place = r.strangers.PushBack(g)
@@ -84,11 +86,7 @@ func (r *registry) arrive(c *conn, cut func()) bool {
 	if r.stopping {
 		c.t.stop(byeShutdown())
 	}
-	r.mu.Unlock()
-	if oldest != nil {
-		oldest.cut()
-	}
-	return true
+	return ""
 }
 
 func (r *registry) forgetStranger(g *guest) {

@@ -189,22 +189,22 @@ func (s *Server) serve(ctx context.Context, nc net.Conn, implicitTLS bool) {
 	defer cancel()
 	c := s.newConn(nc)
 	defer closeQuietly(nc)
-	if !s.guests.arrive(c, func() { cancel(); closeQuietly(nc) }) {
-		s.refuse(c, implicitTLS)
+	if refusal := s.guests.arrive(c, func() { cancel(); closeQuietly(nc) }); refusal != "" {
+		s.refuse(c, implicitTLS, refusal)
 		return
 	}
 	defer s.guests.leave(c)
 	c.run(ctx, implicitTLS)
 }
 
-// refuse ends a connection that is one too many from its address. In TLS there is no
+// refuse ends a connection that is one too many. In TLS there is no
 // cheap way to say why. Nobody waits for the client to take the answer: refused
 // connections are counted nowhere, so they must not last.
-func (s *Server) refuse(c *conn, implicitTLS bool) {
+func (s *Server) refuse(c *conn, implicitTLS bool, text string) {
 	s.metrics.refused.Inc()
-	s.log.Debug("connection refused", "conn", c.peer.ID, "remote", c.peer.Addr, "reason", "too many from this address")
+	s.log.Debug("connection refused", "conn", c.peer.ID, "remote", c.peer.Addr, "reason", text)
 	if !implicitTLS {
-		c.put(imapwire.AppendUntagged(c.buf(), imap.BYE, imap.CodeLimit, "Too many connections from your address"))
+		c.put(imapwire.AppendUntagged(c.buf(), imap.BYE, imap.CodeLimit, text))
 		_ = c.t.flush() // the connection is over either way
 		c.t.release()
 	}

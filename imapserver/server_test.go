@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -191,6 +194,56 @@ func TestOldestStrangerGoes(t *testing.T) {
 	strangers[1].wantEnd()
 	strangers[2].talk("C: a NOOP\nS: a OK")
 	strangers[3].talk("C: a NOOP\nS: a OK")
+}
+
+// Without it connections would take the descriptors that the storage needs, or a
+// stranger's would keep a user out.
+func TestConnections(t *testing.T) {
+	s := startServer(t, newFakeBackend(), func(o *Options) { o.Limits.Connections = 2 })
+	addr := listen(t, s)
+	user, stranger := login(t, addr), dial(t, addr)
+	stranger.want("* OK")
+	second := login(t, addr) // in the stranger's place
+	stranger.wantEnd()
+	refused := dial(t, addr)
+	refused.talk("S: * BYE [LIMIT] Too many connections")
+	refused.wantEnd()
+	for _, c := range []*client{user, second} {
+		c.talk("C: a2 NOOP\nS: a2 OK")
+	}
+}
+
+// poorListener has no descriptor for the first connections.
+type poorListener struct {
+	net.Listener
+	failures int
+}
+
+func (l *poorListener) Accept() (net.Conn, error) {
+	if l.failures > 0 {
+		l.failures--
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
+}
+
+// Without it the server would end, or spin, when it has no descriptor left for a while.
+func TestOutOfDescriptors(t *testing.T) {
+	log := &logBuffer{}
+	s := startServer(t, newFakeBackend(), log.logTo)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.Serve(context.Background(), &poorListener{ln, 4}, false)
+	started := time.Now()
+	dial(t, ln.Addr().String()).want("* OK")
+	if d := time.Since(started); d < 75*time.Millisecond { // 5 + 10 + 20 + 40
+		t.Errorf("four failures took %v: it does not wait between them", d)
+	}
+	if n := strings.Count(log.String(), "cannot accept connections"); n != 4 {
+		t.Errorf("%d of 4 failures in the log", n)
+	}
 }
 
 // Without it one user could take all sessions.

@@ -175,6 +175,7 @@ func (s *server) newAuthenticator(u *users, sources []auth.Source) (*auth.Authen
 
 func imapLimits(c *config.Config) imapserver.Limits {
 	return imapserver.Limits{
+		Connections:            descriptorsForClients(openFiles()),
 		Strangers:              c.Limits.Unauthenticated,
 		StrangersPerAddress:    c.Limits.UnauthenticatedPerAddress,
 		SessionsPerUser:        c.Limits.SessionsPerUser,

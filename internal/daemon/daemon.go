@@ -125,6 +125,21 @@ func openFiles() uint64 {
 	return limit.Cur
 }
 
+// descriptorReserve is how many descriptors are kept for storage, deliveries and
+// administration: the store's files, of which Pebble keeps a thousand open, message
+// files being read, and listeners.
+const descriptorReserve = 2000
+
+// descriptorsForClients is how many connections of IMAP clients there may be. Where
+// the limit is low they get half of it.
+func descriptorsForClients(limit uint64) int {
+	n := limit / 2
+	if limit > 2*descriptorReserve {
+		n = limit - descriptorReserve
+	}
+	return int(min(n, 1_000_000))
+}
+
 func newRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

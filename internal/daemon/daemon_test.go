@@ -232,3 +232,13 @@ func TestCheckOwner(t *testing.T) {
 		}
 	}
 }
+
+// If this fails, clients can take the descriptors that the store needs, or there is no
+// room for clients where the limit is low.
+func TestDescriptorsForClients(t *testing.T) {
+	for limit, want := range map[uint64]int{0: 0, 1024: 512, 4000: 2000, 20_000: 18_000, 1 << 40: 1_000_000} {
+		if have := descriptorsForClients(limit); have != want {
+			t.Errorf("limit %d: %d, want %d", limit, have, want)
+		}
+	}
+}
