@@ -375,7 +375,7 @@ func (v *fakeView) Newer(modseq imap.ModSeq) imap.NumSet {
 	return out
 }
 
-func (v *fakeView) FirstUnseen() imap.SeqNum     { return 0 }
+func (v *fakeView) FirstUnseen() imap.SeqNum { return 0 }
 
 func (v *fakeView) Seq(uid imap.UID) imap.SeqNum {
 	return imap.SeqNum(slices.IndexFunc(v.rows, func(r Row) bool { return r.UID == uid }) + 1)

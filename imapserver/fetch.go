@@ -3,6 +3,7 @@ package imapserver
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 
 	"tidemark/imap"
@@ -178,13 +179,15 @@ const fetchBatch = 256
 
 // run answers for the messages at the given positions of base.
 func (f *fetcher) run(ctx context.Context, seqs imap.NumSet) error {
+	if f.limited && f.base == f.tip {
+		seqs = seqs.Intersect(f.tip.Newer(f.since))
+	}
 	batch := make([]fetchRow, 0, min(seqs.Count(), fetchBatch))
-	for seq := range seqs.All() {
-		row, present := f.row(imap.SeqNum(seq))
-		if f.limited && row.ModSeq <= f.since {
+	for r := range f.rows(seqs) {
+		if f.limited && r.row.ModSeq <= f.since {
 			continue
 		}
-		batch = append(batch, fetchRow{imap.SeqNum(seq), row, present})
+		batch = append(batch, r)
 		if len(batch) < fetchBatch {
 			continue
 		}
@@ -194,6 +197,21 @@ func (f *fetcher) run(ctx context.Context, seqs imap.NumSet) error {
 		batch = batch[:0]
 	}
 	return f.answer(ctx, batch)
+}
+
+// rows yields the newest rows of the messages at the given positions of base.
+func (f *fetcher) rows(seqs imap.NumSet) iter.Seq[fetchRow] {
+	return func(yield func(fetchRow) bool) {
+		for seq, row := range f.base.Rows(seqs) {
+			r := fetchRow{seq, row, true}
+			if f.base != f.tip {
+				r.row, r.present = f.selected.row(seq)
+			}
+			if !yield(r) {
+				return
+			}
+		}
+	}
 }
 
 // fetchRow is one message that is to be answered for.

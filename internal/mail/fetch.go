@@ -1,7 +1,6 @@
 package mail
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -39,45 +38,46 @@ func (s *summary) EmailID() imap.ObjectID { return s.email.objectID() }
 // objectID returns the EMAILID: copies of a message within an account share it.
 func (e emailID) objectID() imap.ObjectID { return imap.ObjectID(fmt.Sprintf("M%x", uint64(e))) }
 
-// summariesPerRead is how many rows are read in one look at the store, which is not
-// kept while a client takes its time to read them.
-const summariesPerRead = 64
+// summariesPerRead is how many rows are read in one look at the store.
+const summariesPerRead = 256
 
-// Summaries calls fn with what is stored of each row's message.
+// Summaries calls fn with what is stored of each row's message. fn must not wait for
+// anything: a snapshot of the store is held while it runs.
 func (s *Selected) Summaries(
 	ctx context.Context, rows []imapserver.Row, fn func(i int, s imapserver.Summary) error,
 ) error {
-	var sum summary
 	for first := 0; first < len(rows); first += summariesPerRead {
-		n := min(summariesPerRead, len(rows)-first)
-		records := make([][]byte, n)
+		part := rows[first:min(first+summariesPerRead, len(rows))]
 		err := s.svc().engine.View(ctx, s.account.id, func(r store.Reader) error {
-			for i := range n {
-				b, err := r.Get(emailKey(emailID(rows[first+i].Email)))
-				if err != nil && !errors.Is(err, store.ErrNotFound) {
-					return fmt.Errorf("email %d: %w", rows[first+i].Email, err)
-				}
-				records[i] = bytes.Clone(b)
-			}
-			return nil
+			return readSummaries(r, part, func(i int, s imapserver.Summary) error { return fn(first+i, s) })
 		})
 		if err != nil {
 			return s.svc().fault(err)
 		}
-		for i, b := range records {
-			if b == nil {
-				if err := fn(first+i, nil); err != nil {
-					return err
-				}
-				continue
-			}
-			sum.email = emailID(rows[first+i].Email)
+	}
+	return nil
+}
+
+func readSummaries(r store.Reader, rows []imapserver.Row, fn func(i int, s imapserver.Summary) error) error {
+	records := newRecordCursor(r, kindEmail)
+	defer records.close()
+	var sum summary
+	for i, row := range rows {
+		sum.email = emailID(row.Email)
+		b, err := records.at(sum.email)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			err = fn(i, nil)
+		case err != nil:
+			return fmt.Errorf("email %d: %w", sum.email, err)
+		default:
 			if err := decodeEmailRecord(b, &sum.emailRecord); err != nil {
-				return s.svc().fault(fmt.Errorf("email %d: %w", sum.email, err))
+				return fmt.Errorf("email %d: %w", sum.email, err)
 			}
-			if err := fn(first+i, &sum); err != nil {
-				return err
-			}
+			err = fn(i, &sum)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -81,7 +81,7 @@ func (a *account) fullSearch(ctx context.Context, t test, rest []place) (imap.Nu
 	for len(rest) > 0 {
 		n := min(len(rest), searchPerRead)
 		err := a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
-			texts := &textCursor{r: r}
+			texts := newTextCursor(r)
 			defer texts.close()
 			for _, p := range rest[:n] {
 				if err := ctx.Err(); err != nil {
@@ -129,7 +129,7 @@ func (m *searched) close() {
 
 func (m *searched) textRecord() (t *textRecord, err error) {
 	if m.text == nil {
-		m.text, err = m.texts.at(m.email)
+		m.text, err = m.texts.text(m.email)
 	}
 	return m.text, err
 }

@@ -83,7 +83,7 @@ func (a *account) sortRows(
 	for first := 0; first < len(rows); first += searchPerRead {
 		part := rows[first:min(first+searchPerRead, len(rows))]
 		err := a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
-			c := &textCursor{r: r}
+			c := newTextCursor(r)
 			defer c.close()
 			for _, row := range part {
 				if err := row.read(c, texts, ids); err != nil {
@@ -101,7 +101,7 @@ func (a *account) sortRows(
 
 // read fills the row. A message that was expunged meanwhile sorts as if it had nothing.
 func (r *sortRow) read(c *textCursor, texts []int, ids bool) error {
-	rec, err := c.at(emailID(r.at.c.email[r.at.i]))
+	rec, err := c.text(emailID(r.at.c.email[r.at.i]))
 	if errors.Is(err, store.ErrNotFound) {
 		rec, err = new(textRecord), nil
 	}

@@ -3,7 +3,6 @@ package mail
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 
 	"tidemark/imap"
 	"tidemark/internal/store"
@@ -53,62 +52,21 @@ func threadID(messageID string) uint64 {
 	return binary.BigEndian.Uint64(sum[:])
 }
 
-// textCursor reads text records. Asked for ascending emails that stand close
-// together, as those of a mailbox mostly do, it goes along instead of searching.
+// textCursor reads text records.
 type textCursor struct {
-	r    store.Reader
-	it   store.Iterator
-	here emailID // the email that it stands at; 0 if it is nil
-	rec  textRecord
+	*recordCursor
+	rec textRecord
 }
 
-// cursorReach is how many records the cursor steps over before it is cheaper to look
-// for the next one.
-const cursorReach = 16
-
-func (c *textCursor) close() {
-	if c.it != nil {
-		c.it.Close()
-		c.it, c.here = nil, 0
-	}
+func newTextCursor(r store.Reader) *textCursor {
+	return &textCursor{recordCursor: newRecordCursor(r, kindText)}
 }
 
-// at returns the record of an email, valid until the next call.
-func (c *textCursor) at(e emailID) (*textRecord, error) {
-	if c.it == nil || e < c.here || e > c.here+cursorReach {
-		c.close()
-		_, end := kindRange(kindText)
-		c.it = c.r.Scan(textKey(e), end, false)
-		if !c.next() {
-			return nil, c.missing()
-		}
-	}
-	for c.here < e {
-		if !c.next() {
-			return nil, c.missing()
-		}
-	}
-	if c.here != e {
-		return nil, store.ErrNotFound
-	}
-	b, err := c.it.Value()
+// text returns the record of an email, valid until the next call.
+func (c *textCursor) text(e emailID) (*textRecord, error) {
+	b, err := c.at(e)
 	if err != nil {
 		return nil, err
 	}
 	return &c.rec, decodeTextRecord(b, &c.rec)
-}
-
-func (c *textCursor) next() bool {
-	if !c.it.Next() {
-		return false
-	}
-	c.here = emailID(lastNumber8(c.it.Key()))
-	return true
-}
-
-// missing tells the end of the records from a failure.
-func (c *textCursor) missing() error {
-	err := c.it.Close()
-	c.it, c.here = nil, 0
-	return errors.Join(store.ErrNotFound, err)
 }

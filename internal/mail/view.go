@@ -217,6 +217,22 @@ func (v *view) changedSince(modseq uint64) imap.NumSet {
 	return out
 }
 
+// Newer returns the positions of the messages whose MODSEQ is above modseq.
+func (v *view) Newer(modseq imap.ModSeq) imap.NumSet {
+	var out imap.NumSet
+	for k, c := range v.chunks {
+		if c.maxModSeq <= uint64(modseq) {
+			continue
+		}
+		for i, m := range c.modseq {
+			if m > uint64(modseq) {
+				out.Add(v.starts[k] + uint32(i) + 1)
+			}
+		}
+	}
+	return out
+}
+
 // deletedUIDs returns the UIDs of the messages with \Deleted.
 func (v *view) deletedUIDs() imap.NumSet {
 	var out imap.NumSet
