@@ -410,6 +410,19 @@ func TestExpiryWarnings(t *testing.T) {
 	}
 }
 
+// If it fails, every certificate of an authority that gives out short ones is warned
+// of before its renewal is due.
+func TestShortLivesAreNotWarnedOfEarly(t *testing.T) {
+	for _, tt := range []struct {
+		left, life time.Duration
+		due        bool
+	}{{20 * day, 90 * day, true}, {20 * day, 45 * day, false}, {6 * day, 45 * day, true}, {5 * day, 6 * day, false}, {12 * time.Hour, 6 * day, true}, {0, 6 * day, true}} {
+		if _, due := expiryStep(tt.left, tt.life); due != tt.due {
+			t.Errorf("%v of %v left: warned %v", tt.left, tt.life, due)
+		}
+	}
+}
+
 // If it fails, a certificate of a stranger's authority is taken for a user's.
 func TestClientCertificates(t *testing.T) {
 	a, stranger, dir := newAuthority(t), newAuthority(t), t.TempDir()

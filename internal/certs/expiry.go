@@ -11,7 +11,8 @@ import (
 
 const day = 24 * time.Hour
 
-// expirySteps are the times before a certificate's end at which the log warns.
+// expirySteps are the times before a certificate's end at which the log warns. Those
+// beyond a quarter of its life are left out: a short one is renewed late.
 var expirySteps = [...]time.Duration{day, 7 * day, 21 * day}
 
 // warnExpiry logs each certificate that has come nearer to its end by a step
@@ -21,7 +22,7 @@ func (m *Manager) warnExpiry() {
 	for _, c := range m.published.Load().certs {
 		key := sha256.Sum256(c.Leaf.Raw)
 		left := c.Leaf.NotAfter.Sub(now)
-		step, due := expiryStep(left)
+		step, due := expiryStep(left, c.Leaf.NotAfter.Sub(c.Leaf.NotBefore))
 		if last, warned := m.warned[key]; !due || warned && last <= step {
 			continue
 		}
@@ -36,13 +37,13 @@ func (m *Manager) warnExpiry() {
 }
 
 // expiryStep returns the smallest step that left lies within; zero when the
-// certificate has expired.
-func expiryStep(left time.Duration) (step time.Duration, due bool) {
+// certificate, which is valid for life in all, has expired.
+func expiryStep(left, life time.Duration) (step time.Duration, due bool) {
 	if left <= 0 {
 		return 0, true
 	}
 	for _, step := range expirySteps {
-		if left <= step {
+		if left <= step && step <= life/4 {
 			return step, true
 		}
 	}
