@@ -18,6 +18,8 @@ const (
 	garbageGrace = 15 * time.Minute
 	// garbageInterval is how often accounts are looked at.
 	garbageInterval = 10 * time.Minute
+	// garbageHurry is how often, at most, they are looked at while the disk is full.
+	garbageHurry = time.Second
 	// garbagePerRun bounds the emails removed by one transaction.
 	garbagePerRun = 2_000
 )
@@ -27,11 +29,12 @@ type collector struct {
 	svc    *Service
 	cancel context.CancelFunc
 	done   chan struct{}
+	full   chan struct{} // has room for one: the disk is full
 }
 
 func startCollector(s *Service) *collector {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &collector{s, cancel, make(chan struct{})}
+	c := &collector{s, cancel, make(chan struct{}), make(chan struct{}, 1)}
 	go c.run(ctx)
 	return c
 }
@@ -41,19 +44,46 @@ func (c *collector) close() {
 	<-c.done
 }
 
+// hurry has what was expunged removed without delay: whoever makes room on a full disk
+// is to have it.
+func (c *collector) hurry() {
+	select {
+	case c.full <- struct{}{}:
+	default:
+	}
+}
+
 func (c *collector) run(ctx context.Context) {
 	defer close(c.done)
 	tick := time.NewTicker(garbageInterval)
 	defer tick.Stop()
 	for {
+		grace := garbageGrace
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-c.full:
+			grace = 0
 		}
-		if err := c.svc.Collect(ctx, garbageGrace); err != nil && ctx.Err() == nil {
+		if err := c.svc.Collect(ctx, grace); err != nil && ctx.Err() == nil {
 			c.svc.log.Warn("collecting garbage", "error", err)
 		}
+		if grace == 0 && !c.rest(ctx) {
+			return
+		}
+	}
+}
+
+// rest waits between two hurried runs, and says whether to go on.
+func (c *collector) rest(ctx context.Context) bool {
+	t := time.NewTimer(garbageHurry)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -294,6 +295,56 @@ func TestCollect(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantBlobs(0)
+}
+
+// fullEngine refuses new content while full is set, as on a disk without room.
+type fullEngine struct {
+	store.Engine
+	full atomic.Bool
+}
+
+func (e *fullEngine) NewBlob(ctx context.Context, id store.AccountID, size int64) (store.BlobWriter, error) {
+	if e.full.Load() {
+		return nil, store.ErrFull
+	}
+	return e.Engine.NewBlob(ctx, id, size)
+}
+
+// Whoever expunges mail on a full disk must have the room at once, not after the time for
+// which expunged content usually stays.
+func TestFullDiskFreesExpunged(t *testing.T) {
+	inner := openEngine(t, vfs.NewMem())
+	defer inner.Close()
+	e := &fullEngine{Engine: inner}
+	s := New(Options{Engine: e})
+	defer s.Close()
+	if err := s.CreateUser(t.Context(), "alice", nil); err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.Account(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	appendOne(t, a, "INBOX", 1, imap.FlagDeleted)
+	m := openMailbox(t, a, "INBOX")
+	if err := m.Expunge(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	e.full.Store(true)
+	var refusal *imap.Error
+	if _, err := a.NewUpload(t.Context(), "INBOX", 1); !asError(err, &refusal) || refusal.Code != imap.CodeOverQuota {
+		t.Fatalf("append on a full disk: %v", err)
+	}
+	blobs := func() (n int) {
+		inner.Blobs(t.Context(), a.id, func(store.BlobInfo) error { n++; return nil })
+		return n
+	}
+	for deadline := time.Now().Add(5 * time.Second); blobs() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("expunged content is still there")
+		}
+	}
 }
 
 // A failed transaction must leave no trace, not even of a keyword that it met first.

@@ -225,6 +225,7 @@ func (s *Service) fault(err error) error {
 	case err == nil, errors.As(err, &refusal):
 		return err
 	case errors.Is(err, store.ErrFull):
+		s.collector.hurry()
 		return fmt.Errorf("%w (%w)", imap.Refuse(imap.CodeOverQuota, "No space left on the server"), err)
 	case errors.Is(err, store.ErrFailed), errors.Is(err, store.ErrClosed):
 		return unavailable{err}
