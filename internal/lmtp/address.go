@@ -67,8 +67,8 @@ func foldDomain(d string) string {
 var errAddress = errors.New("bad address")
 
 // parseRecipient reads the path of an RCPT command line, which is a Path of
-// RFC 5321 §4.1.2 without a source route: nobody has a use for one, and RFC 5321
-// §C lets a server refuse it. Non-ASCII UTF-8 is taken as in RFC 6531 §3.3.
+// RFC 5321 §4.1.2 without a source route, see withoutRoute. Non-ASCII UTF-8 is taken
+// as in RFC 6531 §3.3.
 func parseRecipient(command []byte) (address, error) {
 	_, rest, ok := bytes.Cut(command, []byte{':'})
 	if !ok {
