@@ -242,8 +242,12 @@ func TestMessageSize(t *testing.T) {
 	f := newFakeMail("alice")
 	_, addr := start(t, f, Config{MaxMessage: 300_000})
 	c := greeted(t, addr)
-	c.send("MAIL FROM:<a@x.org> SIZE=300001\r\n")
-	c.expect("552 5.3.4 ")
+	for _, size := range []string{"300001", "99999999999", "99999999999999999999"} {
+		c.send("MAIL FROM:<a@x.org> SIZE=" + size + "\r\n")
+		c.expect("552 5.3.4 ")
+	}
+	c.send("MAIL FROM:<a@x.org> SIZE=many\r\n")
+	c.expect("501 ")
 	for _, tc := range []struct {
 		size int
 		want string

@@ -1,6 +1,10 @@
 package lmtp
 
-import "bytes"
+import (
+	"bytes"
+	"math"
+	"strconv"
+)
 
 // pathEnd returns where the path of a MAIL or RCPT line begins, behind its "<", and
 // where it ends, at its ">". A ">" within quotes is part of the path.
@@ -60,4 +64,36 @@ func domainLength(b []byte) int {
 		return -1
 	}
 	return from + n
+}
+
+// cutSize takes the SIZE parameter out of a MAIL line and returns it, 0 where there is
+// none. The library knows sizes below 4 GiB only, while one of 20 digits is to be
+// refused as too large and not as bad syntax (RFC 1870 §4 and §6.1); it stands for any
+// size beyond 2^63-1. What is no size is left for the library to refuse.
+func cutSize(line []byte) (rest []byte, size int64) {
+	if !hasVerb(line, "MAIL") {
+		return line, 0
+	}
+	_, at, ok := pathEnd(line)
+	if !ok {
+		return line, 0
+	}
+	const keyword = " SIZE="
+	for at++; at < len(line); at++ {
+		if len(line)-at < len(keyword) || !bytes.EqualFold(line[at:at+len(keyword)], []byte(keyword)) {
+			continue
+		}
+		value := line[at+len(keyword):]
+		value = value[:len(value)-len(bytes.TrimLeft(value, "0123456789"))]
+		end := at + len(keyword) + len(value)
+		if len(value) == 0 || len(value) > 20 || end < len(line) && line[end] > ' ' {
+			return line, 0
+		}
+		size, err := strconv.ParseInt(string(value), 10, 64)
+		if err != nil {
+			size = math.MaxInt64
+		}
+		return append(append(make([]byte, 0, len(line)), line[:at]...), line[end:]...), size
+	}
+	return line, 0
 }

@@ -72,13 +72,13 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 		return reply(503, smtp.EnhancedCode{5, 5, 1}, "MAIL was given already")
 	case len(from) > maxPath || !isPrintable(from):
 		return reply(501, smtp.EnhancedCode{5, 1, 7}, "Bad sender address syntax")
-	case opts.Size > s.server.config.MaxMessage:
+	case s.wire.size > s.server.config.MaxMessage:
 		return replyTooBig
 	}
 	s.begun = true
 	s.from = quotedPath(from)
 	s.utf8 = opts.UTF8
-	s.size = opts.Size
+	s.size = s.wire.size
 	return nil
 }
 

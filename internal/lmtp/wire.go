@@ -26,7 +26,8 @@ type wire struct {
 	out    []byte // replies that wait for the end of a pipelined group (RFC 2920 §3.2)
 	err    error  // the reason why nothing more can be read
 
-	command []byte // the command line at hand, without its source route
+	command []byte // the command line at hand, without source route and SIZE
+	size    int64  // its SIZE, 0 where it had none
 	unread  []byte // what the library has still to read of it
 
 	// answering is set while a message's recipients are answered: each reply then
@@ -122,7 +123,7 @@ func (w *wire) nextCommand() error {
 		// may be commands.
 		return w.bye("421 4.7.0 This is not HTTP")
 	}
-	line = withoutRoute(line)
+	line, w.size = cutSize(withoutRoute(line))
 	w.command = append(w.command[:0], qualify(line, w.server.config.Hostname)...)
 	w.unread = w.command
 	return nil
