@@ -39,6 +39,7 @@ var layout = []struct {
 	{"internal/auth/dovecotauth", "imap imapserver sasl"},
 	{"internal/auth/ldapsource", "imapserver sasl internal/auth"},
 	{"internal/auth/oidctokens", "imapserver sasl"},
+	{"internal/auth/pamsource", "imapserver sasl internal/auth"},
 	{"internal/auth/sqlsource", "imapserver sasl internal/auth"},
 	{"internal/lmtp", "imap imapserver"},
 	{"internal/mail", "imap imapwire imapserver message sasl internal/store internal/auth internal/lmtp internal/transfer"},
