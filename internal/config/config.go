@@ -147,6 +147,10 @@ type Auth struct {
 	// A file of further users in the format of Dovecot's passwd-file. It is read
 	// again when it changes.
 	PasswdFile Path `toml:"passwd_file"`
+	// The service of PAM, a file in /etc/pam.d, by which the people among the system's
+	// users log in. Empty turns it off. It needs a program that was built with
+	// CGO_ENABLED=1 and -tags pam.
+	PAMService Text `toml:"pam_service"`
 	// Whether sources other than the data directory may have hashes that can be undone
 	// quickly: plain text, digests of a single pass such as {SSHA512}, and {MD5-CRYPT}.
 	// Whoever gets such hashes has the passwords.
@@ -335,7 +339,7 @@ func Default() *Config {
 		TLS:  TLS{MinVersion: TLS12},
 		ACME: ACME{HTTPPort: 80, TLSPort: 443},
 		Auth: Auth{
-			Sources:           []UserSource{SourceStore, SourcePasswdFile, SourceLDAP, SourceSQL},
+			Sources:           []UserSource{SourceStore, SourcePasswdFile, SourceLDAP, SourceSQL, SourcePAM},
 			MinPasswordLength: 8, DovecotSocketMode: 0o660,
 		},
 		LDAP: LDAP{Timeout: Duration(5 * time.Second), Connections: 8},

@@ -112,7 +112,7 @@ var forms = map[reflect.Type]string{
 	reflect.TypeFor[LogFormat]():      `"text" or "json"`,
 	reflect.TypeFor[LDAPURL]():        `"ldap://host", "ldaps://host" or "ldapi:///path"`,
 	reflect.TypeFor[Text]():           "a text",
-	reflect.TypeFor[UserSource]():     `"store" (the data directory), "passwd-file", "ldap" or "sql"`,
+	reflect.TypeFor[UserSource]():     `"store" (the data directory), "passwd-file", "ldap", "sql" or "pam"`,
 	reflect.TypeFor[SQLKind]():        `"postgres", "mysql", "sqlite" or ""`,
 	reflect.TypeFor[netip.Prefix]():   `address/length, such as "127.0.0.0/8"`,
 	reflect.TypeFor[UserRule]():       `text with {common-name}, {email}, {local-part} or {dns}, such as "{common-name}@example.org"`,

@@ -268,12 +268,13 @@ const (
 	SourcePasswdFile UserSource = "passwd-file"
 	SourceLDAP       UserSource = "ldap"
 	SourceSQL        UserSource = "sql"
+	SourcePAM        UserSource = "pam"
 )
 
 // UnmarshalText reads the name of a source.
 func (s *UserSource) UnmarshalText(text []byte) error {
 	*s = UserSource(text)
-	return oneOf(string(text), "store", "passwd-file", "ldap", "sql")
+	return oneOf(string(text), "store", "passwd-file", "ldap", "sql", "pam")
 }
 
 // SQLKind is a kind of database, or empty.

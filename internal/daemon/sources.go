@@ -15,6 +15,7 @@ import (
 	"tidemark/internal/auth"
 	"tidemark/internal/auth/ldapsource"
 	"tidemark/internal/auth/oidctokens"
+	"tidemark/internal/auth/pamsource"
 	"tidemark/internal/auth/sqlsource"
 	"tidemark/internal/config"
 	"tidemark/internal/mail"
@@ -70,6 +71,12 @@ func (u *users) source(kind config.UserSource, c *config.Config, log *slog.Logge
 		source, err := u.newSQL(c, log)
 		if err != nil {
 			return nil, fmt.Errorf("sql: %w", err)
+		}
+		return source, nil
+	case kind == config.SourcePAM && c.Auth.PAMService != "":
+		source, err := pamsource.New(pamsource.Options{Service: string(c.Auth.PAMService)})
+		if err != nil {
+			return nil, fmt.Errorf("auth.pam_service: %w", err)
 		}
 		return source, nil
 	}

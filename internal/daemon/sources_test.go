@@ -212,6 +212,7 @@ func TestMistakesInSources(t *testing.T) {
 		"sql: query: ":                             {"sql.kind=sqlite", "sql.query=SELECT 1"},
 		"sql: password_file: ":                     {"sql.kind=mysql", "sql.password_file=" + two},
 		"sql: the database's address has a passwo": {"sql.kind=mysql", "sql.address=me:secret@tcp(x)/y", "sql.query=SELECT :user"},
+		"auth.pam_service: ":                       {"auth.pam_service=a/b"},
 		"oidc: no audience":                        {"oidc.issuer=https://id.example.org"},
 		"oidc.client_secret_file: ":                {"oidc.issuer=https://id.example.org", "oidc.client_secret_file=" + dir},
 	} {
