@@ -38,6 +38,7 @@ func startACMEServer(t *testing.T) *acmeServer {
 	t.Helper()
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	t.Setenv("PEBBLE_AUTHZREUSE", "0")
+	t.Setenv("PEBBLE_WFE_NONCEREJECT", "0")
 	s := &acmeServer{records: t.TempDir(), httpPort: freePort(t), tlsPort: freePort(t)}
 	logger := log.New(t.Output(), "pebble ", 0)
 	store := db.NewMemoryStore()

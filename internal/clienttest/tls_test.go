@@ -1,9 +1,12 @@
 package clienttest
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"encoding/xml"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -189,4 +192,58 @@ func checkFindings(t *testing.T, file, out string) {
 		}
 		t.Errorf("%s: %s: %s", f.Severity, f.ID, f.Finding)
 	}
+}
+
+// If this fails, an attacker on the way can put commands before the TLS handshake that
+// the server takes for the user's.
+func TestStartTLSInjection(t *testing.T) {
+	s := startServer(t, "alice")
+	for _, injected := range []string{
+		"a2 NOOP\r\n", "a2 NO", "\r\n", " ", "a2 LOGIN {5+}\r\nalice {1+}\r\nx\r\n", "a2 AUTHENTICATE PLAIN\r\n",
+		"a2 STARTTLS\r\n", "a2 NOOP\r\na3 NOOP\r\na4 LOGOUT\r\n",
+	} {
+		for _, apart := range []bool{false, true} {
+			if got := s.inject(injected, apart); strings.Contains(got, "a2 ") || strings.Contains(got, "a3 ") || strings.Count(got, "* OK") != 1 {
+				t.Errorf("%q, apart %v: %q", injected, apart, got)
+			}
+		}
+	}
+}
+
+// inject sends octets behind STARTTLS, in the same packet or behind the answer, and
+// returns all that comes back in clear.
+func (s *server) inject(octets string, apart bool) string {
+	s.t.Helper()
+	nc, err := net.Dial("tcp", s.starttls)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer nc.Close()
+	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
+		s.t.Fatal(err)
+	}
+	r := bufio.NewReader(nc)
+	greeting, err := r.ReadString('\n')
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	first, second := "a1 STARTTLS\r\n"+octets, ""
+	if apart {
+		first, second = "a1 STARTTLS\r\n", octets
+	}
+	if _, err := nc.Write([]byte(first)); err != nil {
+		s.t.Fatal(err)
+	}
+	answer, _ := r.ReadString('\n') // the connection may be closed instead
+	if apart {
+		_, err = nc.Write([]byte(second))
+		if err == nil {
+			err = nc.(*net.TCPConn).CloseWrite()
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	rest, _ := io.ReadAll(r) // likewise
+	return greeting + answer + string(rest)
 }
