@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,7 +9,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,7 +23,10 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"tidemark/internal/auth"
 	"tidemark/internal/config"
+	"tidemark/internal/lmtp"
+	"tidemark/sasl"
 )
 
 // If this fails, users of a database cannot log in or get mail by each of their names,
@@ -192,6 +198,33 @@ func TestUsersOfAProvider(t *testing.T) {
 	}
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// presuming is a source like a directory server that is not searched.
+type presuming struct{ mailboxes }
+
+func (presuming) Lookup(_ context.Context, user string) (*auth.Record, error) {
+	return &auth.Record{Name: user, Presumed: true}, nil
+}
+
+// If this fails, mail for names that are nobody's makes accounts, or users whom only
+// their directory server knows get none.
+func TestMailForPresumedUsers(t *testing.T) {
+	st, err := openStorage(testConfig(t), storageOptions{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	a := &accounts{st.mail, []auth.Source{presuming{}, mailboxes{st.mail}}}
+	if _, err := a.OpenRecipient(t.Context(), "ann"); !errors.Is(err, lmtp.ErrNoUser) {
+		t.Errorf("before the first login: %v", err)
+	}
+	if _, err := a.OpenAccount(t.Context(), sasl.Identity{User: "ann", Auth: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.OpenRecipient(t.Context(), "Ann"); err != nil {
+		t.Errorf("after it: %v", err)
 	}
 }
 
