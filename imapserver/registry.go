@@ -26,11 +26,17 @@ type registry struct {
 type guest struct {
 	conn    *conn
 	network netip.Prefix
-	cut     func()        // ends the connection at once
+	cancel  func()        // of the command that runs
 	place   *list.Element // in strangers; nil after the login
 	user    *userSessions // nil before the login
 	id      sasl.Identity // of the user
 	revoked []string      // users whose sessions were ended since its login began
+}
+
+// cut ends the connection at once.
+func (g *guest) cut() {
+	g.cancel()
+	closeQuietly(g.conn.t.socket)
 }
 
 // userSessions counts one user's sessions.
@@ -65,8 +71,8 @@ func networkOf(a netip.Addr) netip.Prefix {
 
 // arrive takes in a new connection, or returns why not. Where there are too many in
 // all, the one that has gone longest without a login is cut off.
-func (r *registry) arrive(c *conn, cut func()) (refusal string) {
-	g := &guest{conn: c, network: networkOf(c.peer.Addr.Addr()), cut: cut}
+func (r *registry) arrive(c *conn, cancel func()) (refusal string) {
+	g := &guest{conn: c, network: networkOf(c.peer.Addr.Addr()), cancel: cancel}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	full := len(r.guests) >= r.limits.Connections
@@ -206,13 +212,9 @@ func (r *registry) end(user, reason string) int {
 // cutAll ends every connection at once.
 func (r *registry) cutAll() {
 	r.mu.Lock()
-	cuts := make([]func(), 0, len(r.guests))
+	defer r.mu.Unlock()
 	for _, g := range r.guests {
-		cuts = append(cuts, g.cut)
-	}
-	r.mu.Unlock()
-	for _, cut := range cuts {
-		cut()
+		g.cut()
 	}
 }
 

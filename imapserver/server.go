@@ -154,24 +154,40 @@ func (s *Server) closeListener(ln net.Listener) {
 
 // start serves nc in a goroutine of its own.
 func (s *Server) start(ctx context.Context, nc net.Conn, implicitTLS bool) {
-	if !s.register() {
-		closeQuietly(nc)
-		return
+	if serve := s.receive(ctx, nc, implicitTLS); serve != nil {
+		go serve()
 	}
-	go func() {
-		defer s.wg.Done()
-		s.serve(ctx, nc, implicitTLS)
-	}()
 }
 
 // ServeConn serves one connection and returns when it has ended. It closes nc.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn, implicitTLS bool) {
+	if serve := s.receive(ctx, nc, implicitTLS); serve != nil {
+		serve()
+	}
+}
+
+// receive counts a connection and returns what serves it, or refuses it; nil after
+// Shutdown. It waits for nothing and is called in the order in which connections
+// came: of many at once, those within the limits are then the first.
+func (s *Server) receive(ctx context.Context, nc net.Conn, implicitTLS bool) (serve func()) {
 	if !s.register() {
 		closeQuietly(nc)
-		return
+		return nil
 	}
-	defer s.wg.Done()
-	s.serve(ctx, nc, implicitTLS)
+	ctx, cancel := context.WithCancel(ctx)
+	c := s.newConn(nc)
+	refusal := s.guests.arrive(c, cancel)
+	return func() {
+		defer s.wg.Done()
+		defer closeQuietly(nc)
+		defer cancel()
+		if refusal != "" {
+			s.refuse(c, implicitTLS, refusal)
+			return
+		}
+		defer s.guests.leave(c)
+		c.run(ctx, implicitTLS)
+	}
 }
 
 // register makes Shutdown wait for one more connection, unless it has begun.
@@ -182,19 +198,6 @@ func (s *Server) register() bool {
 		s.wg.Add(1)
 	}
 	return !s.stopping
-}
-
-func (s *Server) serve(ctx context.Context, nc net.Conn, implicitTLS bool) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	c := s.newConn(nc)
-	defer closeQuietly(nc)
-	if refusal := s.guests.arrive(c, func() { cancel(); closeQuietly(nc) }); refusal != "" {
-		s.refuse(c, implicitTLS, refusal)
-		return
-	}
-	defer s.guests.leave(c)
-	c.run(ctx, implicitTLS)
 }
 
 // refuse ends a connection that is one too many. In TLS there is no
