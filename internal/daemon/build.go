@@ -64,6 +64,7 @@ func (s *server) build(healthy func() error) error {
 		MaxMessage: int64(c.Limits.MessageSize),
 		SpoolDir:   string(c.Server.DataDir),
 		Logger:     s.log,
+		Metrics:    s.registry,
 	})
 	service := users.service(s.storage.mail, authenticator.Guard(), s.imap.EndSessions)
 	s.admin = newHTTPServer(admin.NewHandler(service, s.log), s.log)

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
 
 	"tidemark/internal/config"
 	"tidemark/internal/mail"
@@ -51,12 +53,29 @@ func openStorage(c *config.Config, o storageOptions) (s *storage, err error) {
 	if err != nil {
 		return s, fmt.Errorf("open the store: %w", err)
 	}
+	if o.Registerer != nil {
+		registerSpace(o.Registerer, string(c.Server.DataDir))
+	}
 	s.mail = mail.New(mail.Options{
 		Engine: s.engine,
 		Logger: o.Logger,
 		Limits: mail.Limits{MessageSize: int64(c.Limits.MessageSize)},
 	})
 	return s, nil
+}
+
+// registerSpace makes the room on the disk known to monitoring, so that somebody
+// comes before it is too little to take mail.
+func registerSpace(r prometheus.Registerer, dir string) {
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "tidemark_storage_free_octets", Help: "Room on the disk of the data directory that this process may use.",
+	}, func() float64 {
+		var s unix.Statfs_t
+		if err := unix.Statfs(dir, &s); err != nil {
+			return math.NaN()
+		}
+		return float64(s.Bavail) * float64(s.Bsize)
+	}))
 }
 
 // Close closes what is open, in order.
