@@ -29,7 +29,7 @@ type Limits struct {
 	// reached the oldest of them is closed for a new one. 2,000.
 	Strangers int
 	// StrangersPerAddress is the same for one address, or one /64 of IPv6; further
-	// connections are refused. 20.
+	// connections are refused: with BYE, or without a word where TLS would come first. 20.
 	StrangersPerAddress int
 
 	// SessionsPerUser refuses further logins of one user with [LIMIT]. 100.
@@ -56,7 +56,7 @@ type Limits struct {
 	CommandRate int
 
 	// ShutdownGrace is how long running commands may go on after Shutdown was
-	// called. 5 s.
+	// called. Then they are cancelled. 5 s.
 	ShutdownGrace time.Duration
 
 	// BeforeLogin and AfterLogin bound lines and literals.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"tidemark/imap"
 	"tidemark/sasl"
@@ -31,6 +32,16 @@ type guest struct {
 	user    *userSessions // nil before the login
 	id      sasl.Identity // of the user
 	revoked []string      // users whose sessions were ended since its login began
+}
+
+// byeTime is how long a connection that must end has for its last words.
+const byeTime = time.Second
+
+// dismiss has the connection end with b, and cuts it off where it has not by the end of
+// byeTime. It does not wait.
+func (g *guest) dismiss(b *bye) {
+	g.conn.t.stop(b)
+	time.AfterFunc(byeTime, g.cut)
 }
 
 // cut ends the connection at once.
@@ -70,7 +81,7 @@ func networkOf(a netip.Addr) netip.Prefix {
 }
 
 // arrive takes in a new connection, or returns why not. Where there are too many in
-// all, the one that has gone longest without a login is cut off.
+// all, the one that has gone longest without a login has to go.
 func (r *registry) arrive(c *conn, cancel func()) (refusal string) {
 	g := &guest{conn: c, network: networkOf(c.peer.Addr.Addr()), cancel: cancel}
 	r.mu.Lock()
@@ -84,7 +95,7 @@ func (r *registry) arrive(c *conn, cancel func()) (refusal string) {
 	case full || r.strangers.Len() >= r.limits.Strangers:
 		oldest := r.strangers.Front().Value.(*guest)
 		r.forgetStranger(oldest)
-		defer oldest.cut() // which does not wait for anything
+		oldest.dismiss(&bye{imap.CodeLimit, "Too many connections", "oldest of too many without a login"})
 	}
 	r.guests[c] = g
 	g.place = r.strangers.PushBack(g)
@@ -207,6 +218,15 @@ func (r *registry) end(user, reason string) int {
 		}
 	}
 	return n
+}
+
+// cancelAll cancels the commands that run.
+func (r *registry) cancelAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, g := range r.guests {
+		g.cancel()
+	}
 }
 
 // cutAll ends every connection at once.

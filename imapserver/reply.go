@@ -41,10 +41,15 @@ func (c *conn) replyError(name string, err error) (imap.StatusKind, error) {
 		return imap.BYE, err
 	}
 	var refusal *imap.Error
-	if !errors.As(err, &refusal) {
-		refusal = c.fault(name, err)
-	} else {
+	ending := c.t.ending.Load()
+	switch {
+	case errors.As(err, &refusal):
 		c.log.Debug("command refused", "command", name, "error", err)
+	case errors.Is(err, context.Canceled) && ending != nil:
+		c.log.Debug("command interrupted", "command", name, "reason", ending)
+		refusal = imap.Refuse(imap.CodeUnavailable, ending.text)
+	default:
+		refusal = c.fault(name, err)
 	}
 	c.put(imapwire.AppendTagged(c.buf(), c.tag, refusal.Kind, refusal.Code, refusal.Text))
 	return refusal.Kind, nil

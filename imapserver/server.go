@@ -200,9 +200,10 @@ func (s *Server) register() bool {
 	return !s.stopping
 }
 
-// refuse ends a connection that is one too many. In TLS there is no
-// cheap way to say why. Nobody waits for the client to take the answer: refused
-// connections are counted nowhere, so they must not last.
+// refuse ends a connection that is one too many. With implicit TLS it says nothing: a
+// handshake costs far more than the connection costs whoever made it. Nobody waits for
+// the client to take the answer: refused connections are counted nowhere, so they must
+// not last.
 func (s *Server) refuse(c *conn, implicitTLS bool, text string) {
 	s.metrics.refused.Inc()
 	s.log.Debug("connection refused", "conn", c.peer.ID, "remote", c.peer.Addr, "reason", text)
@@ -215,7 +216,8 @@ func (s *Server) refuse(c *conn, implicitTLS bool, text string) {
 
 // Shutdown stops accepting, lets running commands finish, tells every client BYE
 // and returns when all connections have ended. What still runs after
-// Limits.ShutdownGrace, or when ctx ends, is cut off.
+// Limits.ShutdownGrace, or when ctx ends, is cancelled, and cut off a second later
+// where its connection has not ended by then.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopping = true
@@ -234,16 +236,19 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.wg.Wait()
 		close(done)
 	}()
-	grace := time.NewTimer(s.limits.ShutdownGrace)
-	defer grace.Stop()
 	select {
 	case <-done:
 		return nil
-	case <-grace.C:
+	case <-time.After(s.limits.ShutdownGrace):
 	case <-ctx.Done():
 	}
-	s.guests.cutAll()
-	<-done
+	s.guests.cancelAll()
+	select {
+	case <-done:
+	case <-time.After(byeTime):
+		s.guests.cutAll()
+		<-done
+	}
 	return ctx.Err()
 }
 

@@ -190,8 +190,10 @@ func TestOldestStrangerGoes(t *testing.T) {
 		c.want("* OK")
 		strangers = append(strangers, c)
 	}
-	strangers[0].wantEnd()
-	strangers[1].wantEnd()
+	for _, c := range strangers[:2] {
+		c.want("* BYE [LIMIT]")
+		c.wantEnd()
+	}
 	strangers[2].talk("C: a NOOP\nS: a OK")
 	strangers[3].talk("C: a NOOP\nS: a OK")
 }
@@ -204,6 +206,7 @@ func TestConnections(t *testing.T) {
 	user, stranger := login(t, addr), dial(t, addr)
 	stranger.want("* OK")
 	second := login(t, addr) // in the stranger's place
+	stranger.want("* BYE [LIMIT]")
 	stranger.wantEnd()
 	refused := dial(t, addr)
 	refused.talk("S: * BYE [LIMIT] Too many connections")
