@@ -44,10 +44,10 @@ const (
 
 // Guard counts failed logins. Its methods may be called concurrently.
 type Guard struct {
-	trusted []netip.Prefix
-	now     func() time.Time
+	now func() time.Time
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards what follows
+	trusted  []netip.Prefix
 	tallies  *simplelru.LRU[netip.Prefix, *tally]
 	users    *simplelru.LRU[string, *tally]
 	homes    *simplelru.LRU[string, []*home]
@@ -99,6 +99,13 @@ func NewGuard(trusted []netip.Prefix, now func() time.Time) *Guard {
 		homes:    newLRU[string, []*home](maxHomes),
 		spraying: newSprayDetector(now),
 	}
+}
+
+// Trust replaces the networks that are never slowed down.
+func (g *Guard) Trust(networks []netip.Prefix) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.trusted = networks
 }
 
 func newLRU[K comparable, V any](size int) *simplelru.LRU[K, V] {

@@ -197,6 +197,10 @@ func TestTrustedNetworks(t *testing.T) {
 	if strings.Contains(h.log.String(), "guessed") {
 		t.Errorf("webmail reported as an attacker: %s", h.log)
 	}
+	h.opts.Guard.Trust(nil)
+	if got := h.wrong(t, 20, "10.1.2.3", "alice"); got == 0 {
+		t.Error("not held up though no longer trusted")
+	}
 }
 
 // If it fails, the operator does not see an attack that goes slowly or comes from

@@ -142,7 +142,7 @@ type Auth struct {
 	// can listen, such as 127.0.0.0/8.
 	AllowInsecureLoginFrom []netip.Prefix `toml:"allow_insecure_login_from"`
 	// Networks whose failed logins slow nobody down, as address/length: those of a
-	// webmail server, from which everybody's mistakes come.
+	// webmail server, from which everybody's mistakes come. SIGHUP takes changes up.
 	TrustedNetworks []netip.Prefix `toml:"trusted_networks"`
 	// A file of further users in the format of Dovecot's passwd-file. It is read
 	// again when it changes.

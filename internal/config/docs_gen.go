@@ -33,7 +33,7 @@ var docs = map[string]string{
 	"auth":                                 "Who may come in, and how.",
 	"auth.sources":                         "The order in which the sources of users are asked. The first that knows a user decides. One that is not configured is passed over, one that is not listed is not asked at all. A source that cannot be reached makes logins fail as temporarily unavailable for all whom no source before it knows.",
 	"auth.allow_insecure_login_from":       "Networks from which a password is accepted without TLS, as address/length. The password then crosses the network in the clear: list only networks where nobody can listen, such as 127.0.0.0/8.",
-	"auth.trusted_networks":                "Networks whose failed logins slow nobody down, as address/length: those of a webmail server, from which everybody's mistakes come.",
+	"auth.trusted_networks":                "Networks whose failed logins slow nobody down, as address/length: those of a webmail server, from which everybody's mistakes come. SIGHUP takes changes up.",
 	"auth.passwd_file":                     "A file of further users in the format of Dovecot's passwd-file. It is read again when it changes.",
 	"auth.pam_service":                     "The service of PAM, a file in /etc/pam.d, by which the people among the system's users log in. Empty turns it off. It needs a program that was built with CGO_ENABLED=1 and -tags pam.",
 	"auth.allow_weak_hashes":               "Whether sources other than the data directory may have hashes that can be undone quickly: plain text, digests of a single pass such as {SSHA512}, and {MD5-CRYPT}. Whoever gets such hashes has the passwords.",

@@ -45,6 +45,7 @@ func (s *server) build(healthy func() error) error {
 	if err != nil {
 		return err
 	}
+	s.guard = authenticator.Guard()
 	backend := &accounts{s.storage.mail, s.sources}
 	s.imap = imapserver.New(imapserver.Options{
 		Backend:       backend,
@@ -66,7 +67,7 @@ func (s *server) build(healthy func() error) error {
 		Logger:     s.log,
 		Metrics:    s.registry,
 	})
-	service := users.service(s.storage.mail, authenticator.Guard(), s.imap.EndSessions)
+	service := users.service(s.storage.mail, s.guard, s.imap.EndSessions)
 	s.admin = newHTTPServer(admin.NewHandler(service, s.log), s.log)
 	s.monitor = newHTTPServer(admin.NewMonitorHandler(s.registry, healthy), s.log)
 	return nil

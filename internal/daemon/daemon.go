@@ -73,6 +73,7 @@ type server struct {
 	storage  *storage
 	certs    *certs.Manager
 	gate     *access.Gate
+	guard    *auth.Guard
 	imap     *imapserver.Server
 	lmtp     *lmtp.Server
 	logins   *dovecotauth.Server
@@ -105,7 +106,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.storage.Close()) }()
 	defer s.closeSources()
-	if err := s.build(func() error { return context.Cause(ctx) }); err != nil {
+	if err := s.build(func() error { return errors.Join(context.Cause(ctx), s.storage.probe()) }); err != nil {
 		return err
 	}
 	listeners, err := listenAll(o.Config)

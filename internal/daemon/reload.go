@@ -14,7 +14,7 @@ import (
 )
 
 // reloadable are the settings that take effect without a restart.
-var reloadable = []string{"log.level"}
+var reloadable = []string{"log.level", "auth.trusted_networks"}
 
 // reloader is a source of users that reads its file again on demand, and watcher one
 // that does so by itself and tells of users who changed or went.
@@ -53,6 +53,8 @@ func (s *server) apply(next *config.Config) {
 	changed := config.Changed(s.o.Config, next)
 	s.level.Set(next.Log.Level.Slog())
 	s.o.Config.Log.Level = next.Log.Level
+	s.guard.Trust(next.Auth.TrustedNetworks)
+	s.o.Config.Auth.TrustedNetworks = next.Auth.TrustedNetworks
 	waiting := slices.DeleteFunc(slices.Clone(changed), func(key string) bool { return slices.Contains(reloadable, key) })
 	s.log.Info("reloaded", "changed", strings.Join(changed, " "))
 	if len(waiting) > 0 {
