@@ -8,10 +8,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // fakeService answers from fixed values and writes down what it was asked.
@@ -147,5 +150,16 @@ func TestDeadSocket(t *testing.T) {
 	l.Close()
 	if _, err := Dial(t.Context(), socket); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("dead socket: %v", err)
+	}
+}
+
+// If this fails, monitoring takes a sick server for a sound one.
+func TestHealth(t *testing.T) {
+	for want, sick := range map[int]error{http.StatusOK: nil, http.StatusServiceUnavailable: errors.New("storage failed")} {
+		w := httptest.NewRecorder()
+		NewMonitorHandler(prometheus.NewRegistry(), func() error { return sick }).ServeHTTP(w, httptest.NewRequest("GET", "/healthz", nil))
+		if w.Code != want || sick != nil && !strings.Contains(w.Body.String(), sick.Error()) {
+			t.Errorf("%v: %d %s", sick, w.Code, w.Body)
+		}
 	}
 }

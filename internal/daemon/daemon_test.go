@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -240,5 +241,22 @@ func TestDescriptorsForClients(t *testing.T) {
 		if have := descriptorsForClients(limit); have != want {
 			t.Errorf("limit %d: %d, want %d", limit, have, want)
 		}
+	}
+}
+
+// If this fails, a load balancer sends people to a server whose storage is gone.
+func TestProbe(t *testing.T) {
+	s, err := openStorage(testConfig(t), storageOptions{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.probe(); err != nil {
+		t.Errorf("open store: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.probe(); err == nil {
+		t.Error("a closed store counts as well")
 	}
 }

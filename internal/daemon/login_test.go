@@ -3,6 +3,7 @@ package daemon
 import (
 	"bufio"
 	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"strings"
@@ -117,5 +118,36 @@ func TestPenalties(t *testing.T) {
 	operator.Close()
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// If this fails, a master user cannot help somebody, or anybody can act as another.
+func TestMasterUsers(t *testing.T) {
+	for network, want := range map[string]string{"127.0.0.0/8": "a OK", "192.0.2.0/24": "a NO [AUTHORIZATIONFAILED]"} {
+		c := testConfig(t, "auth.master_networks="+network)
+		started, stop := start(t, c)
+		operator, password := administer(t, c), rand.Text()
+		actAsAnn := func() string {
+			plain := base64.StdEncoding.EncodeToString([]byte("ann\x00helper\x00" + password))
+			return newSession(t, dialTLS(t, started)).say("AUTHENTICATE PLAIN " + plain)
+		}
+		for _, user := range []string{"ann", "helper"} {
+			if err := operator.AddUser(t.Context(), user, password); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if answer := actAsAnn(); !strings.HasPrefix(answer, "a NO [AUTHORIZATIONFAILED]") {
+			t.Errorf("a user who is no master: %s", answer)
+		}
+		if err := operator.SetMaster(t.Context(), "helper", true); err != nil {
+			t.Fatal(err)
+		}
+		if answer := actAsAnn(); !strings.HasPrefix(answer, want) {
+			t.Errorf("a master from %s: %s", network, answer)
+		}
+		operator.Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
@@ -76,6 +78,29 @@ func registerSpace(r prometheus.Registerer, dir string) {
 		}
 		return float64(s.Bavail) * float64(s.Bsize)
 	}))
+}
+
+// probeTime is how long a look into the store may take before it counts as failed.
+const probeTime = 2 * time.Second
+
+// probe says whether the store answers.
+func (s *storage) probe() error {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTime)
+	defer cancel()
+	answer := make(chan error, 1)
+	go func() {
+		_, err := s.mail.User(ctx, "healthz")
+		answer <- err
+	}()
+	select {
+	case err := <-answer:
+		if err != nil && !errors.Is(err, mail.ErrNoUser) {
+			return fmt.Errorf("storage: %w", err)
+		}
+		return nil
+	case <-ctx.Done(): // a disk that hangs does not care for contexts
+		return errors.New("storage does not answer")
+	}
 }
 
 // Close closes what is open, in order.
