@@ -297,41 +297,36 @@ func (a *account) countRecent(r store.Reader, id mailboxID, meta *mailboxMeta, s
 	return nil
 }
 
-// open acquires the mailbox of a name, with its newest durable view loaded. The
-// caller releases it.
-func (a *account) open(ctx context.Context, name string) (*mailbox, error) {
-	name, err := checkName(name)
-	if err != nil {
-		return nil, errNoMailbox
-	}
-	var m *mailbox
+// open acquires the mailbox of a name, to be changed. The caller releases it.
+func (a *account) open(ctx context.Context, name string) (m *mailbox, err error) {
 	err = a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
-		id, err := find(r, name)
-		if err != nil {
-			return err
+		id, err := find(r, canonical(name))
+		if err == nil {
+			m = a.acquire(id)
 		}
-		m = a.acquire(id)
-		_, v, err := m.at(r)
-		if err != nil {
-			a.release(m)
-			return err
-		}
-		m.publish(v)
-		return nil
+		return err
 	})
 	return m, a.svc.fault(err)
 }
 
 // OpenMailbox opens a mailbox for a session.
 func (a *Account) OpenMailbox(ctx context.Context, name string, readOnly bool) (imapserver.Mailbox, error) {
-	m, err := a.open(ctx, name)
+	name = canonical(name)
+	var m *mailbox
+	err := a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
+		id, err := find(r, name)
+		if err != nil {
+			return err
+		}
+		m = a.acquire(id)
+		if err := m.refresh(r); err != nil {
+			a.release(m)
+			return err
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, err
-	}
-	name, err = checkName(name)
-	if err != nil {
-		a.release(m)
-		return nil, err
+		return nil, a.svc.fault(err)
 	}
 	return &Selected{mailbox: m, acct: a, name: name, readOnly: readOnly}, nil
 }

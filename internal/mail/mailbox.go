@@ -147,6 +147,26 @@ func (m *mailbox) at(r store.Reader) (*mailboxMeta, *view, error) {
 	return meta, v, nil
 }
 
+// refresh makes sure that sessions see what r sees of the mailbox, or more. r must be of
+// a View, whose state is durable.
+func (m *mailbox) refresh(r store.Reader) error {
+	meta, err := get(r, mailboxKey(m.id), decodeMailboxMeta)
+	if errors.Is(err, store.ErrNotFound) {
+		return errGone
+	}
+	if err != nil {
+		return err
+	}
+	if v := m.durable.Load(); v != nil && v.modseq >= meta.ModSeq {
+		return nil
+	}
+	_, v, err := m.at(r)
+	if err == nil {
+		m.publish(v)
+	}
+	return err
+}
+
 // newest returns the newest known view that is not newer than modseq, nil if there
 // is none: others may have gone on since the reader's state.
 func (m *mailbox) newest(modseq uint64) *view {
