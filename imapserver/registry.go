@@ -213,8 +213,9 @@ func (r *registry) end(user, reason string) int {
 		case g.user == nil:
 			g.revoked = append(g.revoked, user)
 		case g.id.User == user || g.id.Auth == user:
-			c.t.stop(&bye{"", "Log in again", reason})
-			n++
+			if c.t.stop(&bye{"", "Log in again", reason}) {
+				n++
+			}
 		}
 	}
 	return n

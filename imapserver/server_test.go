@@ -36,6 +36,18 @@ func (l *logBuffer) String() string {
 	return l.buf.String()
 }
 
+// await waits until text is in the log.
+func (l *logBuffer) await(t *testing.T, text string) {
+	t.Helper()
+	for range 1000 {
+		if strings.Contains(l.String(), text) {
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	t.Errorf("%q does not come to be in the log:\n%s", text, l.String())
+}
+
 func (l *logBuffer) logTo(o *Options) {
 	o.Logger = slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
@@ -137,9 +149,7 @@ func TestEndSessions(t *testing.T) {
 		c.want("* BYE Log in again")
 		c.wantEnd()
 	}
-	if !strings.Contains(log.String(), "reason=disabled") {
-		t.Errorf("the reason is not in the log:\n%s", log.String())
-	}
+	log.await(t, "reason=disabled")
 	other.talk("C: a2 NOOP\nS: a2 OK")
 	checking.talk("C: c2VjcmV0\nS: +\nC: \nS: a1 NO [UNAVAILABLE]\nC: a2 LOGIN alice secret\nS: a2 OK")
 	if n := s.EndSessions("alice", "disabled"); n != 1 {
@@ -436,11 +446,5 @@ func TestSearchEndsWithItsClient(t *testing.T) {
 	c.send("a1 SEARCH ALL")
 	<-b.inbox().searching
 	c.conn.Close()
-	for range 1000 {
-		if strings.Contains(log.String(), errHungUp.reason) {
-			return
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-	t.Error("the search goes on")
+	log.await(t, errHungUp.reason)
 }

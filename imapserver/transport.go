@@ -61,11 +61,12 @@ func (t *transport) wakeMail() {
 	}
 }
 
-// stop makes reads end with b, now and later. The first call counts. It may be called
-// from any goroutine and does not block.
-func (t *transport) stop(b *bye) {
-	t.ending.CompareAndSwap(nil, b)
+// stop makes reads end with b, now and later, and says whether it was the first: only
+// that counts. It may be called from any goroutine and does not block.
+func (t *transport) stop(b *bye) (first bool) {
+	first = t.ending.CompareAndSwap(nil, b)
 	_ = t.socket.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed connection
+	return first
 }
 
 // A wakeup is why await returned.
