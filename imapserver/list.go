@@ -21,14 +21,23 @@ func (a *authenticated) list(ctx context.Context, cmd *imap.List) (outcome, erro
 	if err != nil {
 		return outcome{}, err
 	}
-	l := lister{cmd: cmd, tree: newMailboxTree(infos), match: newMatcher(cmd.Reference, cmd.Patterns)}
-	l.style = listPlain
+	l := lister{cmd: cmd, tree: newMailboxTree(infos), style: listPlain}
+	match, err := newMatcher(cmd.Reference, cmd.Patterns)
+	if err != nil {
+		return outcome{}, err
+	}
+	if l.matched, err = a.matchNames(ctx, match, l.tree); err != nil {
+		return outcome{}, err
+	}
 	if cmd.Extended || a.enabled.rev2 {
 		l.style = listExtended
 	}
 	for i := range l.tree.nodes {
 		if err := ctx.Err(); err != nil {
 			return outcome{}, err
+		}
+		if !l.matched[i] {
+			continue
 		}
 		if err := a.listNode(ctx, &l, &l.tree.nodes[i]); err != nil {
 			return outcome{}, err
@@ -39,17 +48,14 @@ func (a *authenticated) list(ctx context.Context, cmd *imap.List) (outcome, erro
 
 // lister is one LIST command in work.
 type lister struct {
-	cmd   *imap.List
-	tree  *mailboxTree
-	match matcher
-	style listStyle
+	cmd     *imap.List
+	tree    *mailboxTree
+	matched []bool // the nodes of tree
+	style   listStyle
 }
 
-// listNode sends what LIST has to say of one name.
+// listNode sends what LIST has to say of a name that matches.
 func (a *authenticated) listNode(ctx context.Context, l *lister, n *mailboxNode) error {
-	if !l.match.matches(n.name) {
-		return nil
-	}
 	selected := l.selects(n)
 	// RFC 5258 §3.5: with RECURSIVEMATCH a name is returned, too, for the names below it
 	// that the options select.
@@ -85,8 +91,7 @@ func (l *lister) selects(n *mailboxNode) bool {
 // answers should be left out).
 func (l *lister) selectsBelow(n *mailboxNode, selected bool) bool {
 	for i := n.first; i < n.end; i++ {
-		child := &l.tree.nodes[i]
-		if l.selects(child) && (selected || !l.match.matches(child.name)) {
+		if l.selects(&l.tree.nodes[i]) && (selected || !l.matched[i]) {
 			return true
 		}
 	}
@@ -110,10 +115,17 @@ func (a *authenticated) lsub(ctx context.Context, cmd *imap.Lsub) (outcome, erro
 		return outcome{}, err
 	}
 	tree := newMailboxTree(infos)
-	match := newMatcher(cmd.Reference, []string{cmd.Pattern})
+	match, err := newMatcher(cmd.Reference, []string{cmd.Pattern})
+	if err != nil {
+		return outcome{}, err
+	}
+	matched, err := a.matchNames(ctx, match, tree)
+	if err != nil {
+		return outcome{}, err
+	}
 	for i := range tree.nodes {
 		n := &tree.nodes[i]
-		if !match.matches(n.name) {
+		if !matched[i] {
 			continue
 		}
 		data := imapwire.ListData{Name: n.name}

@@ -1,6 +1,7 @@
 package imapserver
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -116,6 +117,75 @@ func TestPatternBomb(t *testing.T) {
 	if d := time.Since(started); d > 5*time.Second {
 		t.Errorf("it took %v", d)
 	}
+}
+
+// numbered returns n words of a pattern or name with a number in each.
+func numbered(format string, n int) string {
+	words := make([]string, n)
+	for i := range words {
+		words[i] = fmt.Sprintf(format, i)
+	}
+	return strings.Join(words, " ")
+}
+
+// Without it one line could keep the server busy for minutes: many patterns, each of
+// which is tried on many names.
+func TestBugListOfManyPatterns(t *testing.T) {
+	b := newFakeBackend()
+	for i := range 3000 {
+		name := fmt.Sprintf("%s%d", strings.Repeat("ab", 120), i)
+		b.mailboxes[name] = newFakeMailbox(name)
+	}
+	c := login(t, listen(t, startServer(t, b, nil)))
+	long := strings.Repeat("*a%%b", 120)
+	for _, test := range []struct{ command, want string }{
+		{`LIST "" (` + numbered("*a*b%d", 7000) + ")", "NO [LIMIT]"},
+		{`LIST "" (` + numbered("*a*x%d", 40) + ")", "OK"},
+		{`LIST "" (` + strings.Repeat("*a*x ", 7000) + "*)", "OK"},
+		{`LIST "" (` + numbered(long+"%d", maxPatterns) + ")", "NO [LIMIT]"},
+		{`LIST (SUBSCRIBED RECURSIVEMATCH) "" (` + numbered("%%/*a*x%d", 40) + ")", "OK"},
+		{`LIST "` + strings.Repeat("%a", 20_000) + `" (` + numbered("%d", maxPatterns) + ")", "OK"},
+		{`LSUB "" ` + strings.Repeat("*a%b", 500), "OK"},
+	} {
+		started := time.Now()
+		c.send("a " + test.command)
+		line := c.line()
+		for strings.HasPrefix(line, "* ") {
+			line = c.line()
+		}
+		if !strings.HasPrefix(line, "a "+test.want) {
+			t.Errorf("%.60s: got %q, want %q", test.command, line, test.want)
+		}
+		if d := time.Since(started); d > 5*time.Second { // a tenth, but for -race on a busy machine
+			t.Errorf("%.60s took %v", test.command, d)
+		}
+	}
+}
+
+// Without it a user could have many costly LISTs run at a time, and leave them behind by
+// hanging up.
+func TestBugListIsNotHeavy(t *testing.T) {
+	b, log := newFakeBackend(), &logBuffer{}
+	for i := range 300 {
+		name := fmt.Sprintf("%s%d", strings.Repeat("ab", 120), i)
+		b.mailboxes[name] = newFakeMailbox(name)
+	}
+	b.inbox().searching = make(chan struct{})
+	addr := listen(t, startServer(t, b, func(o *Options) {
+		log.logTo(o)
+		o.Limits.HeavyPerUser = 1
+	}))
+	searching := login(t, addr)
+	searching.send("s SELECT INBOX")
+	searching.skipTo("s OK")
+	searching.send("a SEARCH ALL")
+	<-b.inbox().searching // and has the only slot
+
+	listing := login(t, addr)
+	listing.send(`a LIST "" (` + numbered("*a*x%d", maxPatterns) + ")")
+	listing.conn.Close()
+	log.await(t, errHungUp.reason)
+	searching.conn.Close()
 }
 
 // Without it a client would not find mailboxes whose parents are not there, or show

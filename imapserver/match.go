@@ -1,11 +1,18 @@
 package imapserver
 
 import (
+	"context"
 	"strings"
 
 	"tidemark/imap"
 	"tidemark/imapwire"
 )
+
+// maxPatterns is how many different patterns a LIST may have. Clients send a handful.
+const maxPatterns = 100
+
+// errPatterns refuses a LIST or LSUB that would take too long.
+var errPatterns = imap.Refuse(imap.CodeLimit, "Too many patterns or names")
 
 // matcher holds the patterns of a LIST or LSUB.
 type matcher struct {
@@ -13,16 +20,68 @@ type matcher struct {
 	endsInPercent bool // of the only pattern
 }
 
-func newMatcher(reference string, patterns []string) matcher {
-	var m matcher
+// newMatcher refuses more than maxPatterns patterns; equal ones are one.
+func newMatcher(reference string, patterns []string) (*matcher, error) {
+	reference = collapse(reference)
+	m, seen := &matcher{}, make(map[string]bool)
 	for _, p := range patterns {
-		if p == "" {
-			continue // RFC 5258 §3: matches nothing
+		if p == "" || seen[p] {
+			continue // RFC 5258 §3: an empty one matches nothing
 		}
+		if len(seen) == maxPatterns {
+			return nil, errPatterns
+		}
+		seen[p] = true
 		m.patterns = append(m.patterns, newPattern(reference+p))
 		m.endsInPercent = strings.HasSuffix(p, "%")
 	}
-	return m
+	return m, nil
+}
+
+// maxMatchCost and heavyMatchCost are what the matching of one command may cost, and
+// from where on it is a heavy command. One unit takes 1 to 2 ns.
+const (
+	maxMatchCost   = 200_000_000
+	heavyMatchCost = 10_000_000
+)
+
+// matchNames says of each name of t whether it matches. It refuses what would take
+// much more than a moment: patterns times names would be minutes.
+func (c *conn) matchNames(ctx context.Context, m *matcher, t *mailboxTree) ([]bool, error) {
+	cost := m.cost(t)
+	if cost > maxMatchCost {
+		return nil, errPatterns
+	}
+	if cost > heavyMatchCost {
+		heavy, end, err := c.beginHeavy(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer end()
+		ctx = heavy
+	}
+	matched := make([]bool, len(t.nodes))
+	for i := range t.nodes {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		matched[i] = m.matches(t.nodes[i].name)
+	}
+	return matched, nil
+}
+
+// cost estimates what it costs to match all names of t.
+func (m *matcher) cost(t *mailboxTree) int {
+	names, patterns := 0, 0
+	for i := range t.nodes {
+		names += len(t.nodes[i].name)
+	}
+	for i := range m.patterns {
+		if n := len(m.patterns[i].wildcard); n > 0 {
+			patterns += n + 4 // for each octet of a name, whatever the pattern's length
+		}
+	}
+	return names * patterns
 }
 
 // matches says whether at least one pattern matches.
@@ -48,9 +107,10 @@ type pattern struct {
 	tooLong  bool // matches no name there can be
 	star     []uint64
 	percent  []uint64
-	wildcard []uint64          // star or percent
-	octets   map[byte][]uint64 // the positions at which an octet stands
-	scratch  [2][]uint64       // the states before and after an octet
+	wildcard []uint64    // star or percent
+	octets   [][]uint64  // the positions at which an octet stands
+	octet    [256]uint16 // where in octets, from 1; 0 where it stands nowhere
+	scratch  [2][]uint64 // the states before and after an octet
 }
 
 // longestPattern is the length of a pattern that can match a name of the greatest
@@ -69,7 +129,6 @@ func newPattern(text string) pattern {
 	words := len(p.text)/64 + 1
 	p.star, p.percent, p.wildcard = make([]uint64, words), make([]uint64, words), make([]uint64, words)
 	p.scratch = [2][]uint64{make([]uint64, words), make([]uint64, words)}
-	p.octets = make(map[byte][]uint64)
 	for i := range len(p.text) {
 		bit := uint64(1) << (i % 64)
 		switch c := p.text[i]; c {
@@ -80,10 +139,11 @@ func newPattern(text string) pattern {
 			p.percent[i/64] |= bit
 			p.wildcard[i/64] |= bit
 		default:
-			if p.octets[c] == nil {
-				p.octets[c] = make([]uint64, words)
+			if p.octet[c] == 0 {
+				p.octets = append(p.octets, make([]uint64, words))
+				p.octet[c] = uint16(len(p.octets))
 			}
-			p.octets[c][i/64] |= bit
+			p.octets[p.octet[c]-1][i/64] |= bit
 		}
 	}
 	return p
@@ -131,9 +191,9 @@ func (p *pattern) matches(name string) bool {
 // step computes the states behind octet c: a wildcard that takes it stays, a position at
 // which it stands moves on by one.
 func (p *pattern) step(now, next []uint64, c byte, anyCase bool) {
-	literal, other := p.octets[c], []uint64(nil)
+	literal, other := p.positions(c), []uint64(nil)
 	if anyCase {
-		other = p.octets[c|0x20] // INBOX is letters only
+		other = p.positions(c | 0x20) // INBOX is letters only
 	}
 	var carry uint64
 	for w := range now {
@@ -151,6 +211,14 @@ func (p *pattern) step(now, next []uint64, c byte, anyCase bool) {
 		carry = moving >> 63
 	}
 	p.passWildcards(next)
+}
+
+// positions returns where c stands, nil for nowhere.
+func (p *pattern) positions(c byte) []uint64 {
+	if i := p.octet[c]; i != 0 {
+		return p.octets[i-1]
+	}
+	return nil
 }
 
 // passWildcards adds the states behind wildcards that stand for nothing. No two
