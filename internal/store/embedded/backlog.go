@@ -41,7 +41,7 @@ func (b *backlog) admit(ctx context.Context) error {
 	tick := time.NewTicker(backlogTime)
 	defer tick.Stop()
 	for b.measure() {
-		if b.engine.space.full.Load() {
+		if b.engine.space.full.Load() && b.engine.fs.flushes.n.Load() > 0 {
 			return fmt.Errorf("%w: changes cannot be moved out of memory", store.ErrFull)
 		}
 		select {

@@ -49,7 +49,7 @@ func (e *Engine) NewBlob(ctx context.Context, id store.AccountID, size int64) (s
 	if err := e.failure(); err != nil {
 		return nil, err
 	}
-	if err := e.space.check(false); err != nil {
+	if err := e.space.check(toAdd, 0); err != nil {
 		return nil, err
 	}
 	w := &blobWriter{engine: e, account: id, sum: sha256.New()}
@@ -235,6 +235,7 @@ func (t *tx) Adopt(ref store.BlobRef) {
 
 // DropBlob implements store.Tx.
 func (t *tx) DropBlob(id store.BlobID) {
+	t.drops = true
 	t.deleteIn(spaceInfo, id[:])
 	if inFile(id) {
 		t.dropped = append(t.dropped, id)

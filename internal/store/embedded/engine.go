@@ -42,6 +42,9 @@ type Engine struct {
 	files    *blobFiles
 	fault    *fault
 
+	reclaimer     *reclaimer
+	stopReclaimer context.CancelFunc
+
 	memory atomic.Int64 // bytes of blobs that are in memory and not adopted
 
 	// calls counts the running calls; closed is set when no more may begin, and
@@ -72,6 +75,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.fault = newFault(opts.Logger, opts.Failed)
 	e.space = newSpace(opts, dir)
 	e.backlog = &backlog{engine: e, limit: memTables * uint64(opts.MemTableSize)}
+	e.reclaimer = newReclaimer(e)
 	e.fs = newGuardedFS(vfs.OnDiskFull(opts.FS, e.space.onFull), e.fault, e.space)
 	if err := e.openParts(); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
@@ -103,9 +107,26 @@ func (e *Engine) openParts() error {
 	}
 	e.files, e.db, e.lock = files, db, lock
 	e.fault.arm()
+	e.startWork()
+	return nil
+}
+
+// startWork begins what is done in the background.
+func (e *Engine) startWork() {
+	e.space.unflushed = func() int64 { return int64(e.db.Metrics().WAL.Size) }
+	e.space.onShort = e.reclaimer.poke
 	e.space.restore()
 	e.files.startSweep(e)
-	return nil
+	ctx, stop := context.WithCancel(context.Background())
+	e.stopReclaimer = stop
+	go e.reclaimer.run(ctx)
+}
+
+// stopWork ends it.
+func (e *Engine) stopWork() {
+	e.files.stopSweep()
+	e.stopReclaimer()
+	<-e.reclaimer.done
 }
 
 // openPebble opens Pebble, which panics if a directory cannot be synced.
@@ -125,7 +146,7 @@ func (e *Engine) Close() error {
 	if e.closed.Swap(true) {
 		return store.ErrClosed
 	}
-	e.files.stopSweep()
+	e.stopWork()
 	if e.calls.Load() == 0 {
 		e.once.Do(func() { close(e.idle) })
 	}

@@ -124,8 +124,11 @@ func (g *guardedFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, erro
 	return g.open(name, c, func() (vfs.File, error) { return g.FS.Create(name, c) })
 }
 
-// ReuseForWrite implements vfs.FS.
+// ReuseForWrite implements vfs.FS. While space is short the old file's is given back.
 func (g *guardedFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if g.space.short() && g.Remove(oldname) == nil {
+		return g.Create(newname, c)
+	}
 	return g.open(newname, c, func() (vfs.File, error) { return g.FS.ReuseForWrite(oldname, newname, c) })
 }
 
@@ -199,6 +202,9 @@ func (f *guardedFile) Write(p []byte) (n int, err error) {
 		n, err = f.File.Write(p)
 		return err
 	})
+	if f.compaction {
+		f.fs.space.wrote(int64(size))
+	}
 	switch {
 	case f.broken != nil && size >= bufferSize:
 		return 0, f.broken
@@ -222,8 +228,12 @@ func (f *guardedFile) WriteAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// Preallocate implements vfs.File. It is only a hint: a write will tell.
+// Preallocate implements vfs.File. It is only a hint, which is not taken while space
+// is short: a write will tell.
 func (f *guardedFile) Preallocate(offset, length int64) error {
+	if f.fs.space.short() {
+		return nil
+	}
 	if goOn, err := f.fs.before(f.role); !goOn {
 		return err
 	}

@@ -123,7 +123,7 @@ func (w *fileWriter) flush() error {
 	if len(w.chunk) == 0 {
 		return nil
 	}
-	if err := w.space.check(false); err != nil {
+	if err := w.space.check(toAdd, int64(len(w.chunk))); err != nil {
 		return err
 	}
 	w.sums = append(w.sums, crc32.Checksum(w.chunk, castagnoli))

@@ -18,9 +18,9 @@ type Options struct {
 	// written to tables; some three times as much is used under load. 0 means
 	// 32 MiB, less on a small disk.
 	MemTableSize int64
-	// MinFree is the free space in bytes below which nothing is added. Small
-	// transactions without blobs, as for expunging, are taken down to half of it.
-	// 0 means 128 MiB or a twentieth of the disk, the smaller of the two; a
+	// MinFree is the free space in bytes below which no blobs are added. Other
+	// changes, as for expunging, are taken as long as an eighth of it is left, the
+	// ballast included; those that drop blobs, as long as a sixteenth is. 0 means 128 MiB or a twentieth of the disk, the smaller of the two; a
 	// negative value turns the check off.
 	MinFree int64
 	// Ballast is the space in bytes kept in a file that is given up when a disk

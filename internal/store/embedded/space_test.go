@@ -20,6 +20,7 @@ import (
 type smallDisk struct {
 	vfs.FS
 	tells bool // how much is free
+	total int64
 
 	mu    sync.Mutex
 	room  int64
@@ -96,7 +97,7 @@ func (d *smallDisk) GetDiskUsage(string) (vfs.DiskUsage, error) {
 	if !d.tells {
 		return vfs.DiskUsage{}, vfs.ErrUnsupported
 	}
-	return vfs.DiskUsage{AvailBytes: uint64(d.room)}, nil
+	return vfs.DiskUsage{AvailBytes: uint64(d.room), TotalBytes: uint64(d.total)}, nil
 }
 
 type smallFile struct {
@@ -248,6 +249,19 @@ func TestDeleteWhenNearlyFull(t *testing.T) {
 		t.Errorf("removing a message: %v", err)
 	}
 	other.Discard()
+}
+
+// large returns the sizes of the large files, for messages.
+func (d *smallDisk) large() map[string]int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	files := map[string]int64{}
+	for name, size := range d.sizes {
+		if size > 500<<10 {
+			files[name] = size
+		}
+	}
+	return files
 }
 
 func (d *smallDisk) free() int64 {

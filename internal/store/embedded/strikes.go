@@ -61,6 +61,8 @@ func (f *guardedFile) strike(err error) {
 	switch s := f.strikes(); {
 	case f.fs.fault.ending.Load():
 		f.fs.fault.fail(err)
+	case noSpace(err) && f.compaction:
+		s.strike() // it has time
 	case noSpace(err):
 		s.full()
 	case s.strike() > maxStrikes && !f.compaction:

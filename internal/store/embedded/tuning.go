@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"runtime"
 	"syscall"
 	"time"
@@ -35,15 +36,7 @@ func (e *Engine) pebbleOptions() *pebble.Options {
 		o.Levels[i].BlockSize = 16 << 10
 		o.Levels[i].IndexBlockSize = 64 << 10
 	}
-	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
-		return pebble.ValueSeparationPolicy{
-			Enabled:               true,
-			MinimumSize:           separateSize,
-			MaxBlobReferenceDepth: 10,
-			RewriteMinimumAge:     5 * time.Minute,
-			TargetGarbageRatio:    0.2,
-		}
-	}
+	o.Experimental.ValueSeparationPolicy = e.blobPolicy
 	// The account's own values are read in ranges and stay with their keys.
 	o.Experimental.SpanPolicyFunc = pebble.MakeStaticSpanPolicyFunc(
 		pebble.DefaultComparer.Compare,
@@ -57,16 +50,35 @@ func (e *Engine) pebbleOptions() *pebble.Options {
 // apart from its key, so that compactions do not copy it each time.
 const separateSize = 512
 
-// events logs what goes wrong in the background.
+// blobPolicy says when content that lies together is copied: when a table refers to
+// too many files for reading in order, and when too much of the files is garbage.
+// While space is short copying is for giving space back only. Files count however
+// young they are (RewriteMinimumAge): Pebble does not look again when they are older.
+func (e *Engine) blobPolicy() pebble.ValueSeparationPolicy {
+	p := pebble.ValueSeparationPolicy{
+		Enabled:               true,
+		MinimumSize:           separateSize,
+		MaxBlobReferenceDepth: 10,
+		TargetGarbageRatio:    0.2,
+	}
+	if e.space.short() {
+		p.MaxBlobReferenceDepth = math.MaxInt32
+		p.TargetGarbageRatio = 0.02
+	}
+	return p
+}
+
+// events logs what goes wrong in the background. Errors are made text because Pebble's
+// would else be logged with their stacks.
 func (e *Engine) events() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
-			if e.failure() == nil && !e.closed.Load() {
-				e.log.Error("storage: background work failed", "error", err)
+			if e.failure() == nil && !e.closed.Load() && !noSpace(err) { // space tells of that
+				e.log.Error("storage: background work failed", "error", err.Error())
 			}
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			e.log.Error("storage: damaged data", "path", info.Path, "error", info.Details)
+			e.log.Error("storage: damaged data", "path", info.Path, "error", info.Details.Error())
 		},
 		DiskSlow:        func(info pebble.DiskSlowInfo) { e.log.Warn("storage: " + info.String()) },
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) { e.log.Warn("storage: writes wait: " + info.Reason) },
@@ -83,7 +95,11 @@ func (e *Engine) events() *pebble.EventListener {
 			}
 			// It may have failed in reading, of which the file system knows nothing.
 			e.fs.compactions.strike()
-			e.log.Warn("storage: compaction failed", "error", info.Err)
+			if noSpace(info.Err) {
+				e.log.Debug("storage: no room to compact", "error", info.Err.Error())
+				return
+			}
+			e.log.Warn("storage: compaction failed", "error", info.Err.Error())
 		},
 	}
 }

@@ -124,6 +124,9 @@ func (e *Engine) settle(ctx context.Context, a *account, t *tx) error {
 		b.release()
 	}
 	e.removeFiles(a.id, t.dropped)
+	if t.drops {
+		e.reclaimer.dropped(a.id)
+	}
 	t.discard()
 	return nil
 }
@@ -135,6 +138,7 @@ type tx struct {
 	batch   *pebble.Batch
 	adopted []*blobRef
 	dropped []store.BlobID // blobs in files, to be unlinked
+	drops   bool           // blobs of either kind
 	hooks   []func()
 	commit  *commit // what to wait for; may be nil
 	owner   bool    // the commit is this transaction's
