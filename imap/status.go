@@ -19,7 +19,7 @@ const (
 type Code string
 
 // Response codes without arguments (RFC 9051 §7.1, RFC 5530 §3, RFC 7162 §7,
-// RFC 5182 §2.2).
+// RFC 5182 §2.5).
 const (
 	CodeAlert                Code = "ALERT"
 	CodeAlreadyExists        Code = "ALREADYEXISTS"
