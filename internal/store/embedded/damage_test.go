@@ -1,10 +1,12 @@
 package embedded
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -114,4 +116,96 @@ func judge(t *testing.T, ledger *storetest.Ledger, disk *vfs.MemFS, place string
 		t.Errorf("%s: found by reading, but not reported", place)
 	}
 	return "harmless"
+}
+
+// crashedStore returns the disk of a store that did not come to be closed, and whose
+// last changes are in the log only.
+func crashedStore(t *testing.T, ledger *storetest.Ledger) *vfs.MemFS {
+	disk := vfs.NewCrashableMem()
+	opts := smallOptions(disk)
+	opts.MemTableSize = 4 << 20
+	e, err := Open("store", opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ledger.Work(t.Context(), e, 30); err != nil {
+		t.Fatal(err)
+	}
+	crashed := disk.CrashClone(vfs.CrashCloneCfg{})
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return crashed
+}
+
+// content returns the bytes of a file; changing them changes it.
+func content(t *testing.T, disk *vfs.MemFS, name string) []byte {
+	b, err := disk.UnsafeGetFileDataBuffer(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// newest returns the last file in keys/ whose name contains part.
+func newest(t *testing.T, disk *vfs.MemFS, part string) (file string) {
+	for _, name := range listFiles(t, disk, "store/keys") {
+		if strings.Contains(name, part) {
+			file = name
+		}
+	}
+	return file
+}
+
+// If this fails, an operator is not told which file is damaged, or a store that is not
+// opened because of it is made worse.
+func TestDamageStopsOpen(t *testing.T) {
+	for _, part := range []string{".log", "MANIFEST"} {
+		t.Run(part, func(t *testing.T) {
+			ledger := storetest.NewLedger(5)
+			disk := crashedStore(t, ledger)
+			name := newest(t, disk, part)
+			data := content(t, disk, name)
+			data[len(data)/3] ^= 1
+			before := map[string][]byte{}
+			for _, f := range listFiles(t, disk, "store") {
+				before[f] = bytes.Clone(content(t, disk, f))
+			}
+			_, err := Open("store", smallOptions(disk))
+			if !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), disk.PathBase(name)) {
+				t.Errorf("damage in %s: %v", name, err)
+			}
+			for f, b := range before {
+				if !bytes.Equal(content(t, disk, f), b) {
+					t.Errorf("%s has been changed", f)
+				}
+			}
+			data[len(data)/3] ^= 1 // as if it had been restored
+			e, err := Open("store", smallOptions(disk))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := ledger.Check(t.Context(), e); err != nil {
+				t.Error(err)
+			}
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// If this fails, a server does not start after a crash that cut off a write.
+func TestTornLog(t *testing.T) {
+	ledger := storetest.NewLedger(6)
+	disk := crashedStore(t, ledger)
+	name := newest(t, disk, ".log")
+	clear(content(t, disk, name)[len(content(t, disk, name))-10:])
+	e, err := Open("store", smallOptions(disk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
 }

@@ -119,12 +119,17 @@ func lockError(err error) error {
 	return fmt.Errorf("%w: %v", ErrLocked, err)
 }
 
-// openError gives an error of opening Pebble its kind.
+// openError gives an error of opening Pebble its kind. Where Pebble names the place of
+// damage, it does so in a detail that is no part of the text.
 func openError(err error) error {
 	switch {
 	case noSpace(err):
 		return fmt.Errorf("%w: %v", store.ErrFull, err)
 	case unreadable(err):
+		var place interface{ ErrorDetail() string }
+		if errors.As(err, &place) {
+			return fmt.Errorf("%w: %s: %v", store.ErrCorrupt, place.ErrorDetail(), err)
+		}
 		return fmt.Errorf("%w: %v", store.ErrCorrupt, err)
 	default:
 		return err
