@@ -33,7 +33,7 @@ const exitCodes = `Exit codes:
    1  failed; the reason is on standard error
    2  the command was used wrongly
    3  the command worked and has found problems (check, import)
-  74  the server stopped because its storage failed
+  74  the storage failed or is damaged
   78  the configuration is wrong`
 
 // defaultConfigFile is read if it exists and no other was given.

@@ -14,6 +14,7 @@ import (
 
 	"tidemark/internal/config"
 	"tidemark/internal/mail"
+	"tidemark/internal/store"
 	"tidemark/internal/store/embedded"
 )
 
@@ -42,18 +43,14 @@ func openStorage(c *config.Config, o storageOptions) (s *storage, err error) {
 	if s.lock, err = lockDir(string(c.Server.DataDir)); err != nil {
 		return s, err
 	}
-	minFree := int64(c.Storage.MinFree)
-	if minFree == 0 {
-		minFree = -1 // the engine's zero means its default
-	}
 	s.engine, err = embedded.Open(c.InDataDir("store"), embedded.Options{
 		Logger:    o.Logger,
 		CacheSize: int64(c.Storage.CacheSize),
-		MinFree:   minFree,
+		MinFree:   int64(c.Storage.MinFree),
 		Failed:    o.Failed,
 	})
 	if err != nil {
-		return s, fmt.Errorf("open the store: %w", err)
+		return s, openError(c.InDataDir("store"), err)
 	}
 	if o.Registerer != nil {
 		registerSpace(o.Registerer, string(c.Server.DataDir))
@@ -64,6 +61,15 @@ func openStorage(c *config.Config, o storageOptions) (s *storage, err error) {
 		Limits: mail.Limits{MessageSize: int64(c.Limits.MessageSize)},
 	})
 	return s, nil
+}
+
+// openError says what can be done about a store that cannot be opened.
+func openError(dir string, err error) error {
+	if !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, store.ErrFailed) {
+		return err
+	}
+	return fmt.Errorf("%w: %w; nothing in it was changed: look for errors of the disk, "+
+		"keep a copy of %s, and restore it from a backup or a snapshot", ErrStorageFailed, err, dir)
 }
 
 // registerSpace makes the room on the disk known to monitoring, so that somebody
