@@ -296,7 +296,7 @@ type Storage struct {
 	// The memory used to keep parts of the store that were read lately.
 	CacheSize Size `toml:"cache_size" min:"1MB" max:"1TB"`
 	// The room that is left free on the disk. With less, no mail is taken, and reading
-	// goes on.
+	// and deleting go on. 0 means 128 MiB, or a twentieth of the disk if that is less.
 	MinFree Size `toml:"min_free" min:"0" max:"1TB"`
 }
 
@@ -353,7 +353,7 @@ func Default() *Config {
 			UnauthenticatedPerAddress: 20,
 			CommandsPerSecond:         50_000,
 		},
-		Storage: Storage{CacheSize: 64_000_000, MinFree: 256_000_000},
+		Storage: Storage{CacheSize: 64_000_000},
 		Admin:   Admin{Socket: "admin.sock"},
 		Log:     Log{Level: "info", Format: "text"},
 	}

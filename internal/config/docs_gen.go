@@ -84,7 +84,7 @@ var docs = map[string]string{
 	"limits.commands_per_second":           "The most commands in a second that one connection may send. Further ones wait.",
 	"storage":                              "How the disk and the memory for it are used.",
 	"storage.cache_size":                   "The memory used to keep parts of the store that were read lately.",
-	"storage.min_free":                     "The room that is left free on the disk. With less, no mail is taken, and reading goes on.",
+	"storage.min_free":                     "The room that is left free on the disk. With less, no mail is taken, and reading and deleting go on. 0 means 128 MiB, or a twentieth of the disk if that is less.",
 	"admin":                                "How the other commands talk to a running server.",
 	"admin.socket":                         "The unix socket of the administration commands. A relative path lies in the data directory. Only the server's own user and root can use it.",
 	"metrics":                              "What monitoring reads.",
