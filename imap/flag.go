@@ -43,6 +43,13 @@ func CanonicalFlag(f Flag) Flag {
 // standard, and a client can not make a new one.
 func (f Flag) IsSystem() bool { return strings.HasPrefix(string(f), `\`) }
 
+// IsKeyword says whether f is a flag-keyword (RFC 9051 §9): an atom.
+func (f Flag) IsKeyword() bool {
+	return f != "" && strings.IndexFunc(string(f), func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`(){%*"\]`, r)
+	}) < 0
+}
+
 // EqualFlag compares two flags without regard to ASCII case.
 func EqualFlag(a, b Flag) bool { return strings.EqualFold(string(a), string(b)) }
 

@@ -25,7 +25,7 @@ func parseDovecotKeywords(file []byte) []imap.Flag {
 	for line := range bytes.Lines(file) {
 		number, word, ok := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
 		n, err := strconv.Atoi(number)
-		if !ok || err != nil || n < 0 || n >= maxLetters || !isKeyword(word) {
+		if !ok || err != nil || n < 0 || n >= maxLetters || !imap.Flag(word).IsKeyword() {
 			continue
 		}
 		for len(keywords) <= n {
@@ -43,13 +43,6 @@ func appendDovecotKeywords(b []byte, keywords []imap.Flag) []byte {
 		}
 	}
 	return b
-}
-
-// isKeyword says whether s is a flag-keyword (RFC 9051 §9).
-func isKeyword(s string) bool {
-	return s != "" && strings.IndexFunc(s, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`(){%*"\]`, r)
-	}) < 0
 }
 
 // courierKeywords is the directory where Courier keeps keywords: the file ":list"
@@ -101,7 +94,7 @@ func parseCourierList(list []byte) map[string][]imap.Flag {
 		var flags []imap.Flag
 		for _, number := range strings.Fields(numbers) {
 			n, err := strconv.Atoi(number)
-			if err == nil && 0 <= n && n < len(words) && isKeyword(words[n]) {
+			if err == nil && 0 <= n && n < len(words) && imap.Flag(words[n]).IsKeyword() {
 				flags = append(flags, imap.Flag(words[n]))
 			}
 		}
@@ -133,8 +126,8 @@ func parseCourierFile(e fs.DirEntry) (unique string, generation int, ok bool) {
 func keywordLines(content []byte) []imap.Flag {
 	var flags []imap.Flag
 	for line := range bytes.Lines(content) {
-		if word := strings.TrimSpace(string(line)); isKeyword(word) && !slices.Contains(flags, imap.Flag(word)) {
-			flags = append(flags, imap.Flag(word))
+		if word := imap.Flag(strings.TrimSpace(string(line))); word.IsKeyword() && !slices.Contains(flags, word) {
+			flags = append(flags, word)
 		}
 	}
 	return flags

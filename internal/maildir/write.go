@@ -219,7 +219,7 @@ func (w *Writer) letters(flags []imap.Flag) (string, error) {
 	var lost error
 	for _, f := range flags {
 		letter := ownLetter(f)
-		if letter == 0 && isKeyword(string(f)) {
+		if letter == 0 && f.IsKeyword() {
 			k, err := w.keyword(f)
 			if err != nil && !errors.Is(err, ErrKeywords) {
 				return "", err

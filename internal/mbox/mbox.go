@@ -79,8 +79,8 @@ func flagsIn(flags []imap.Flag, name, value string) []imap.Flag {
 		}
 	case "x-keywords", "x-mozilla-keys":
 		for _, word := range strings.Fields(value) {
-			if isKeyword(word) {
-				flags = addFlag(flags, imap.Flag(word))
+			if f := imap.Flag(word); f.IsKeyword() {
+				flags = addFlag(flags, f)
 			}
 		}
 	case "x-mozilla-status":
@@ -106,13 +106,6 @@ func addFlag(flags []imap.Flag, f imap.Flag) []imap.Flag {
 	return append(flags, f)
 }
 
-// isKeyword says whether s is a flag-keyword (RFC 9051 §9).
-func isKeyword(s string) bool {
-	return s != "" && strings.IndexFunc(s, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`(){%*"\]`, r)
-	}) < 0
-}
-
 // appendStatus appends the fields that keep flags, Status always, as programs that
 // read mbox take a message without it for new.
 func appendStatus(b []byte, flags []imap.Flag) []byte {
@@ -130,7 +123,7 @@ func appendStatus(b []byte, flags []imap.Flag) []byte {
 		}
 	}
 	for _, f := range flags {
-		if isKeyword(string(f)) {
+		if f.IsKeyword() {
 			keywords += " " + string(f)
 		}
 	}
