@@ -6,6 +6,7 @@ package imap
 
 import (
 	"cmp"
+	"strings"
 	"time"
 )
 
@@ -30,6 +31,19 @@ const Delimiter = '/'
 // Inbox is the mailbox that each account has, spelled in the one way we keep
 // and send it; clients may spell it in any case (RFC 9051 §5.1).
 const Inbox = "INBOX"
+
+// FoldInbox spells Inbox in the one way where it is the first level of a name, which may
+// have wildcards: in "inbox/Sent" too, not in "inboxes".
+func FoldInbox(name string) string {
+	first, _, below := strings.Cut(name, string(Delimiter))
+	if !strings.EqualFold(first, Inbox) {
+		return name
+	}
+	if !below {
+		return Inbox
+	}
+	return Inbox + name[len(first):]
+}
 
 // ObjectID is the identifier of a mailbox, email or thread that is never used
 // again (RFC 8474 §5): 1 to 255 characters of [A-Za-z0-9_-].

@@ -118,7 +118,7 @@ type pattern struct {
 const longestPattern = 2*imapwire.MaxMailboxName + 1
 
 func newPattern(text string) pattern {
-	p := pattern{text: collapse(foldInbox(text))}
+	p := pattern{text: collapse(imap.FoldInbox(text))}
 	if !strings.ContainsAny(p.text, "*%") {
 		p.exact = true
 		return p
@@ -230,14 +230,4 @@ func (p *pattern) passWildcards(states []uint64) {
 		states[w] |= passing<<1 | carry
 		carry = passing >> 63
 	}
-}
-
-// foldInbox spells INBOX as we do where a pattern begins with it as a whole level: it may
-// be in any case (RFC 9051 §5.1).
-func foldInbox(text string) string {
-	n := len(imap.Inbox)
-	if len(text) > n && text[n] == imap.Delimiter && strings.EqualFold(text[:n], imap.Inbox) {
-		return imap.Inbox + text[n:]
-	}
-	return text
 }

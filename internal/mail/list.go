@@ -18,22 +18,27 @@ import (
 
 // The refusals about mailbox names.
 var (
-	errNoMailbox     = imap.Refuse(imap.CodeNonExistent, "No such mailbox")
-	errExists        = imap.Refuse(imap.CodeAlreadyExists, "A mailbox of that name exists")
-	errInboxStays    = imap.Refuse(imap.CodeCannot, "INBOX can not be deleted")
-	errHasChildren   = imap.Refuse(imap.CodeHasChildren, "The name only holds other mailboxes")
-	errIntoItself    = imap.Refuse(imap.CodeCannot, "A mailbox can not be moved below itself")
-	errUseTaken      = imap.Refuse(imap.CodeUseAttr, "Another mailbox has that special use")
-	errTooManyBoxes  = imap.Refuse(imap.CodeLimit, "Too many mailboxes")
-	delimiterString  = string(imap.Delimiter)
-	wellKnownUseName = map[string]imap.MailboxAttr{
-		"drafts": imap.AttrDrafts,
-		"sent":   imap.AttrSent, "sent items": imap.AttrSent, "sent messages": imap.AttrSent,
-		"junk": imap.AttrJunk, "spam": imap.AttrJunk,
-		"trash": imap.AttrTrash, "deleted items": imap.AttrTrash, "deleted messages": imap.AttrTrash,
-		"archive": imap.AttrArchive,
-	}
+	errNoMailbox    = imap.Refuse(imap.CodeNonExistent, "No such mailbox")
+	errExists       = imap.Refuse(imap.CodeAlreadyExists, "A mailbox of that name exists")
+	errInboxStays   = imap.Refuse(imap.CodeCannot, "INBOX can not be deleted")
+	errHasChildren  = imap.Refuse(imap.CodeHasChildren, "The name only holds other mailboxes")
+	errIntoItself   = imap.Refuse(imap.CodeCannot, "A mailbox can not be moved below itself")
+	errUseTaken     = imap.Refuse(imap.CodeUseAttr, "Another mailbox has that special use")
+	errTooManyBoxes = imap.Refuse(imap.CodeLimit, "Too many mailboxes")
 )
+
+// delimiterString is the delimiter for the functions of package strings.
+const delimiterString = string(imap.Delimiter)
+
+// wellKnownUses are the names, in small letters, that mail programs give to mailboxes
+// for one purpose.
+var wellKnownUses = map[string]imap.MailboxAttr{
+	"drafts": imap.AttrDrafts,
+	"sent":   imap.AttrSent, "sent items": imap.AttrSent, "sent messages": imap.AttrSent,
+	"junk": imap.AttrJunk, "spam": imap.AttrJunk,
+	"trash": imap.AttrTrash, "deleted items": imap.AttrTrash, "deleted messages": imap.AttrTrash,
+	"archive": imap.AttrArchive,
+}
 
 // listCache is the account's names as of a version of the list.
 type listCache struct {
@@ -262,7 +267,7 @@ func (n *names) createAbove(name string) error {
 // agree on one Sent mailbox. No two mailboxes have the same use.
 func (n *names) usesFor(name string, asked []imap.MailboxAttr) ([]imap.MailboxAttr, error) {
 	wish := asked
-	if use, ok := wellKnownUseName[strings.ToLower(name)]; ok && len(asked) == 0 {
+	if use, ok := wellKnownUses[strings.ToLower(name)]; ok && len(asked) == 0 {
 		wish = []imap.MailboxAttr{use}
 	}
 	if len(wish) == 0 {
@@ -317,11 +322,8 @@ func (n *names) rename(from string, rec *nameRecord, to string) error {
 // (RFC 9051 §6.3.4).
 func checkName(name string) (string, error) {
 	name = norm.NFC.String(strings.TrimSuffix(name, delimiterString)) // RFC 9051 §5.1, RFC 5198 §2
-	if strings.EqualFold(name, imap.Inbox) {
-		return imap.Inbox, nil
-	}
-	if len(name) > 6 && strings.EqualFold(name[:6], imap.Inbox+delimiterString) {
-		name = imap.Inbox + name[5:]
+	if name = imap.FoldInbox(name); name == imap.Inbox {
+		return name, nil
 	}
 	return name, imapwire.CheckMailboxName(name)
 }
