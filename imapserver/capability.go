@@ -17,7 +17,6 @@ const (
 	beforeTLS       // while STARTTLS can be given
 	noLogin         // before the login, while no password would be taken
 	afterLogin      // once the client has logged in; it is of no use before
-	unlessRev1      // unless Options.Rev1Only is set
 )
 
 // capability is one row of the table of capabilities.
@@ -34,7 +33,7 @@ type capability struct {
 // which it does. What stands here works; what works stands here.
 var capabilities = []capability{
 	{name: "IMAP4rev1", rfc: "RFC 3501"},
-	{name: "IMAP4rev2", rfc: "RFC 9051", when: unlessRev1, enable: (*authenticated).enableRev2},
+	{name: "IMAP4rev2", rfc: "RFC 9051", enable: (*authenticated).enableRev2},
 	{name: "STARTTLS", rfc: "RFC 9051 §6.2.1", when: beforeTLS},
 	{name: "LOGINDISABLED", rfc: "RFC 9051 §6.2.3", when: noLogin},
 	{name: "SASL-IR", rfc: "RFC 4959"},
@@ -79,8 +78,6 @@ func (c *conn) announced(cap capability, mechanisms []string) bool {
 		return early && len(mechanisms) == 0
 	case afterLogin:
 		return !early
-	case unlessRev1:
-		return !c.srv.opts.Rev1Only
 	}
 	return true
 }

@@ -36,9 +36,6 @@ type Options struct {
 	// Name and Version are what ID tells (RFC 2971). An empty one is left out.
 	Name, Version string
 
-	// Rev1Only keeps IMAP4rev2 from being announced and enabled.
-	Rev1Only bool
-
 	// Charsets knows the charsets of SEARCH beyond US-ASCII and UTF-8; it may be
 	// nil. The decoder it returns turns a string into UTF-8.
 	Charsets func(name string) (decode func([]byte) (string, error), ok bool)
