@@ -62,14 +62,6 @@ func NewDecoder(src io.Reader, limits Limits, cont func() error) *Decoder {
 // SetLimits changes the limits from the next command on.
 func (d *Decoder) SetLimits(limits Limits) { d.limits = limits }
 
-// SetSource has the Decoder read from src from now on, as after STARTTLS. What was read
-// from the old source and not used is dropped; see Buffered.
-func (d *Decoder) SetSource(src io.Reader) {
-	d.r, d.w = 0, 0
-	d.Release()
-	d.src = src
-}
-
 // Buffered returns how many octets have been read from the source and not yet been
 // used. When STARTTLS is answered it must be zero (RFC 9051 §6.2.1).
 func (d *Decoder) Buffered() int { return d.w - d.r }

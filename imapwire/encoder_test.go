@@ -140,14 +140,21 @@ func TestLongVanishedIsSplit(t *testing.T) {
 
 // If this failed, clients would not see what a search found.
 func TestSearchResponses(t *testing.T) {
+	search := func(found imap.NumSet, m imap.ModSeq) []byte {
+		b := imapwire.AppendSearchStart(nil)
+		for n := range found.All() {
+			b = imapwire.AppendSearchNumber(b, n)
+		}
+		return imapwire.AppendSearchEnd(b, m)
+	}
 	esearch := func(uid bool, ret imap.SearchReturn, found imap.NumSet, m imap.ModSeq) []byte {
 		return imapwire.AppendESearch(nil, `a"1`, uid, &ret, found, m)
 	}
 	all := imap.SearchReturn{Min: true, Max: true, Count: true, All: true}
 	checkEncoded(t, []encoderTest{
-		{imapwire.AppendSearch(nil, nums(2, 3, 6, 6), 0), "* SEARCH 2 3 6\r\n"},
-		{imapwire.AppendSearch(nil, nums(2, 2), 917162500), "* SEARCH 2 (MODSEQ 917162500)\r\n"},
-		{imapwire.AppendSearch(nil, nil, 5), "* SEARCH\r\n"},
+		{search(nums(2, 3, 6, 6), 0), "* SEARCH 2 3 6\r\n"},
+		{search(nums(2, 2), 917162500), "* SEARCH 2 (MODSEQ 917162500)\r\n"},
+		{search(nil, 0), "* SEARCH\r\n"},
 		{esearch(true, imap.SearchReturn{Min: true, Max: true}, nums(7, 3800), 0), "* ESEARCH (TAG \"a\\\"1\") UID MIN 7 MAX 3800\r\n"},
 		{esearch(false, all, nums(2, 2, 10, 11), 12), "* ESEARCH (TAG \"a\\\"1\") MIN 2 MAX 11 COUNT 3 ALL 2,10:11 MODSEQ 12\r\n"},
 		{esearch(false, all, nil, 0), "* ESEARCH (TAG \"a\\\"1\") COUNT 0\r\n"},

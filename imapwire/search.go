@@ -250,21 +250,8 @@ func (s *searcher) objectID() imap.ObjectID {
 	return imap.ObjectID(id)
 }
 
-// AppendSearch appends the SEARCH response of IMAP4rev1 (RFC 3501 §7.2.5). modSeq, if
-// not zero, is the highest of the messages found (RFC 7162 §3.1.6). nums must be in the
-// normal form.
-func AppendSearch(b []byte, nums imap.NumSet, modSeq imap.ModSeq) []byte {
-	b = AppendSearchStart(b)
-	for n := range nums.All() {
-		b = AppendSearchNumber(b, n)
-	}
-	if len(nums) == 0 {
-		modSeq = 0
-	}
-	return AppendSearchEnd(b, modSeq)
-}
-
-// AppendSearchStart begins a SEARCH response that is too long to be made at once.
+// AppendSearchStart begins a SEARCH response of IMAP4rev1 (RFC 3501 §7.2.5), which is
+// made number by number because it can be long.
 func AppendSearchStart(b []byte) []byte { return append(b, "* SEARCH"...) }
 
 // AppendSearchNumber appends one number of a SEARCH response.
@@ -272,8 +259,8 @@ func AppendSearchNumber(b []byte, n uint32) []byte {
 	return appendUint(append(b, ' '), n)
 }
 
-// AppendSearchEnd ends a SEARCH response. modSeq is left out if it is zero, as it must
-// be where nothing was found.
+// AppendSearchEnd ends a SEARCH response. modSeq is the highest of the messages found
+// (RFC 7162 §3.1.6). It is left out if it is zero, as it must be where nothing was found.
 func AppendSearchEnd(b []byte, modSeq imap.ModSeq) []byte {
 	if modSeq != 0 {
 		b = append(appendUint(append(b, " (MODSEQ "...), modSeq), ')')
