@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -258,7 +259,7 @@ func mboxPath(mailbox string) (string, error) {
 	parts := strings.Split(mailbox, "/")
 	for i, p := range parts {
 		if p == "" {
-			return "", imap.Refuse(imap.CodeCannot, "name can not be a file")
+			return "", imap.Refuse(imap.CodeCannot, "name cannot be a file")
 		}
 		parts[i] = escape(p) + mboxDir
 	}
@@ -267,7 +268,7 @@ func mboxPath(mailbox string) (string, error) {
 	return path.Join(parts...), nil
 }
 
-// escape writes what can not be in a file's name as %XX: control characters, a
+// escape writes what cannot be in a file's name as %XX: control characters, a
 // leading dot, and the percent sign itself.
 func escape(part string) string {
 	var b strings.Builder
@@ -326,9 +327,9 @@ func (t *MboxTarget) Import(ctx context.Context, _ string, batch []Message) ([]O
 	return outcomes, nil
 }
 
-// add writes a message. Of one that can not be read to its end nothing stays.
+// add writes a message. Of one that cannot be read to its end nothing stays.
 func (t *MboxTarget) add(m Message) (refused, err error) {
-	begin, err := t.file.Seek(0, 1)
+	begin, err := t.file.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return nil, err
 	}
@@ -348,7 +349,7 @@ func (t *MboxTarget) add(m Message) (refused, err error) {
 	if err := t.file.Truncate(begin); err != nil {
 		return nil, err
 	}
-	if _, err := t.file.Seek(begin, 0); err != nil {
+	if _, err := t.file.Seek(begin, io.SeekStart); err != nil {
 		return nil, err
 	}
 	t.writer = mbox.NewWriter(t.file)
