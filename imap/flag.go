@@ -7,7 +7,7 @@ import "strings"
 type Flag string
 
 // The system flags. Recent is session-only, exists for IMAP4rev1 clients alone
-// and can not be stored (RFC 3501 §2.3.2).
+// and cannot be stored (RFC 3501 §2.3.2).
 const (
 	FlagSeen     Flag = `\Seen`
 	FlagAnswered Flag = `\Answered`
@@ -40,7 +40,7 @@ func CanonicalFlag(f Flag) Flag {
 }
 
 // IsSystem says whether f begins with a backslash: such a flag is fixed by a
-// standard, and a client can not make a new one.
+// standard, and a client cannot make a new one.
 func (f Flag) IsSystem() bool { return strings.HasPrefix(string(f), `\`) }
 
 // IsKeyword says whether f is a flag-keyword (RFC 9051 §9): an atom.

@@ -120,7 +120,7 @@ func TestNumSetStar(t *testing.T) {
 	}
 }
 
-// If this failed, sets would be sent in a form that clients can not read.
+// If this failed, sets would be sent in a form that clients cannot read.
 func TestNumSetString(t *testing.T) {
 	if got := (NumSet{{1, 1}, {3, 5}, {Star, 4}, {Star, Star}}).String(); got != "1,3:5,*:4,*" {
 		t.Errorf("got %s", got)

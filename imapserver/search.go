@@ -12,7 +12,7 @@ import (
 var errSearchTime = imap.Refuse(imap.CodeLimit, "Search took too long")
 
 // errCharset refuses a charset after UTF8=ACCEPT, which says that there is but one
-// (RFC 6855 §3). SORT and THREAD can not do without naming it, and RFC 9051 allows it.
+// (RFC 6855 §3). SORT and THREAD cannot do without naming it, and RFC 9051 allows it.
 var errCharset = imap.Bad("CHARSET is not allowed after UTF8=ACCEPT")
 
 // search is SEARCH (RFC 9051 §6.4.4, RFC 4731, RFC 5182).

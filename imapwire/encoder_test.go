@@ -162,7 +162,7 @@ func TestSearchResponses(t *testing.T) {
 	})
 }
 
-// If this failed, clients would get FETCH data that they can not read or did not ask
+// If this failed, clients would get FETCH data that they cannot read or did not ask
 // for.
 func TestFetchResponse(t *testing.T) {
 	flags := imap.NewFlagSet([]imap.Flag{imap.FlagSeen, "$Forwarded"})

@@ -49,7 +49,7 @@ func TestMailboxNames(t *testing.T) {
 	}
 }
 
-// If this failed, mailboxes could be made that clients can not name, or whose names
+// If this failed, mailboxes could be made that clients cannot name, or whose names
 // mean something else to a program that takes them for paths.
 func TestCheckMailboxName(t *testing.T) {
 	deep := strings.TrimSuffix(strings.Repeat("a/", imapwire.MaxMailboxDepth), "/")

@@ -9,7 +9,7 @@ import (
 
 // AppendTagged appends the status response that ends a command (RFC 9051 §7.1). code
 // may be empty or one with arguments. text must not be empty. Octets of text that a
-// line can not carry become "?".
+// line cannot carry become "?".
 func AppendTagged(b []byte, tag string, kind imap.StatusKind, code imap.Code, text string) []byte {
 	b = append(append(b, tag...), ' ')
 	return appendCondition(b, kind, code, text)

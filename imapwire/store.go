@@ -71,7 +71,7 @@ func (d *Decoder) bareFlags() []imap.Flag {
 func (d *Decoder) appendFlag(flags []imap.Flag) []imap.Flag {
 	f := d.flag()
 	if f == imap.FlagRecent {
-		d.fail("\\Recent can not be set")
+		d.fail("\\Recent cannot be set")
 	}
 	return append(flags, f)
 }

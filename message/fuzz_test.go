@@ -164,7 +164,7 @@ func checkAddresses(t *testing.T, list []imap.Address) {
 func checkString(t *testing.T, s *string) {
 	t.Helper()
 	if s != nil && bytes.ContainsAny([]byte(*s), "\r\n\x00") {
-		t.Fatalf("%q can not be an IMAP string", *s)
+		t.Fatalf("%q cannot be an IMAP string", *s)
 	}
 }
 
@@ -208,7 +208,7 @@ func FuzzDecodeHeader(f *testing.F) {
 }
 
 // If FuzzAddress fails, an address header can make us send an ENVELOPE that clients
-// can not read.
+// cannot read.
 func FuzzAddress(f *testing.F) {
 	for _, s := range []string{
 		`Joe <joe@example.org>, "a \" b" <@r,@s:x@y>`, "g: a@b, c@d;", "(c(d)e) x . y @ z (f\\",

@@ -65,7 +65,7 @@ func (f *field) lowerName(buf *[maxFieldName]byte) []byte {
 
 // unfold appends a field's value to dst as one line: without folds and without the
 // white space around it (RFC 5322 §2.2.3). NUL and bare CR and LF are left out, as
-// IMAP strings can not carry them.
+// IMAP strings cannot carry them.
 func unfold(dst, value []byte) []byte {
 	value = trimSpace(value)
 	for {

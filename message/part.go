@@ -132,7 +132,7 @@ func (d *partDecoder) node(depth int) *Part {
 	case partLeaf:
 	case partMultipart:
 		n := d.number()
-		// Each part takes at least an octet, so that n can not lie by much.
+		// Each part takes at least an octet, so that n cannot lie by much.
 		if n == 0 || n > uint64(len(d.b)) {
 			d.bad = true
 		}

@@ -308,7 +308,7 @@ func (s *Scanner) endHeader() {
 	}
 	multipart, nested := m.part.Type == "multipart", m.isMessage() && s.parts < maxParts
 	if m.part.Type == "message" && !nested && (m.part.Subtype == "rfc822" || m.part.Subtype == "global") {
-		// Without an envelope it can not be described as a message.
+		// Without an envelope it cannot be described as a message.
 		m.setType("APPLICATION", "OCTET-STREAM")
 	}
 	m.addCharset()
@@ -462,7 +462,7 @@ func (s *Scanner) adoptBody(o *openPart) {
 	o.structure.Parts = []*imap.BodyStructure{&m.structure}
 }
 
-// Finish ends the message and returns what was found. The Scanner can not be used
+// Finish ends the message and returns what was found. The Scanner cannot be used
 // afterwards.
 func (s *Scanner) Finish() *Scanned {
 	if len(s.held) > 0 {

@@ -102,7 +102,7 @@ func TestContentType(t *testing.T) {
 	}
 }
 
-// If this fails, mail that can not be kept exactly is accepted, or good mail refused.
+// If this fails, mail that cannot be kept exactly is accepted, or good mail refused.
 func TestOddOctets(t *testing.T) {
 	for _, c := range []struct {
 		msg         string

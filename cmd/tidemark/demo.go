@@ -50,7 +50,7 @@ func (a *app) demoCommand() *cobra.Command {
 	dir := cmd.Flags().String("dir", "data", "`directory` for everything")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if a.configFile != "" {
-			return usagef("--config can not be given: the demo has its configuration in %s", *dir)
+			return usagef("--config cannot be given: the demo has its configuration in %s", *dir)
 		}
 		return a.demo(cmd, *dir)
 	}

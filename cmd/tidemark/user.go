@@ -144,9 +144,9 @@ func (a *app) userDeleteCommand() *cobra.Command {
 	return cmd
 }
 
-// confirm asks before something that can not be undone.
+// confirm asks before something that cannot be undone.
 func confirm(cmd *cobra.Command, what string) error {
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s? This can not be undone. Type \"yes\": ", what)
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s? This cannot be undone. Type \"yes\": ", what)
 	var answer string
 	if _, err := fmt.Fscanln(cmd.InOrStdin(), &answer); err != nil || answer != "yes" {
 		return errors.New("nothing was deleted; answer \"yes\" or give --yes")

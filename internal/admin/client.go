@@ -30,7 +30,7 @@ type Client struct {
 var ErrNotRunning = errors.New("no server is running")
 
 // Dial finds out whether a server listens on the socket and returns its client, or
-// ErrNotRunning. Another error says that there is one that can not be used.
+// ErrNotRunning. Another error says that there is one that cannot be used.
 func Dial(ctx context.Context, socket string) (*Client, error) {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", socket)

@@ -219,7 +219,7 @@ func (l *Local) inAccount(ctx context.Context, user string, fn func(*mail.Accoun
 func prepareName(name string) (string, error) {
 	prepared, err := sasl.PrepareName(name)
 	if err != nil {
-		return "", errorf(Invalid, "%q can not be the name of a user: %v", name, err)
+		return "", errorf(Invalid, "%q cannot be the name of a user: %v", name, err)
 	}
 	return prepared, nil
 }

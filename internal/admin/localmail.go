@@ -79,14 +79,14 @@ func (l *Local) Import(ctx context.Context, user, mailbox string, batch iter.Seq
 	return outcomes, err
 }
 
-// unreadable is the error of a message whose content can not be had from its source.
+// unreadable is the error of a message whose content cannot be had from its source.
 type unreadable struct{ err error }
 
 func (u *unreadable) Error() string { return u.err.Error() }
 func (u *unreadable) Unwrap() error { return u.err }
 
 // refusalOf returns the reason where err is about one message alone: it is not
-// acceptable, or its source can not read it.
+// acceptable, or its source cannot read it.
 func refusalOf(err error) (reason string, ok bool) {
 	if broken, ok := errors.AsType[*unreadable](err); ok {
 		return broken.Error(), true

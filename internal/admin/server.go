@@ -179,7 +179,7 @@ func (h *handler) reply(w http.ResponseWriter, status int, v any) {
 	}
 }
 
-// fail sends an error. What the caller can not help is told in full too: whoever can
+// fail sends an error. What the caller cannot help is told in full too: whoever can
 // open the socket may read the log.
 func (h *handler) fail(w http.ResponseWriter, path string, err error) {
 	status, e := http.StatusUnprocessableEntity, &Error{}

@@ -32,7 +32,7 @@ type Service interface {
 	DeleteUser(ctx context.Context, name string) error
 
 	AppPasswords(ctx context.Context, user string) ([]AppPassword, error)
-	// AddAppPassword makes up a further password of a user and returns it; it can not
+	// AddAppPassword makes up a further password of a user and returns it; it cannot
 	// be seen again. expires may be zero for never.
 	AddAppPassword(ctx context.Context, user, name string, expires time.Time) (password string, err error)
 	RevokeAppPassword(ctx context.Context, user, name string) error

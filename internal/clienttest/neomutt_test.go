@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// If this fails people who read their mail in a terminal can not file, flag or
+// If this fails people who read their mail in a terminal cannot file, flag or
 // delete it.
 func TestNeoMutt(t *testing.T) {
 	s := startServer(t, "alice")

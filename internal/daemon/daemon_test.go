@@ -218,7 +218,7 @@ func TestListenUnix(t *testing.T) {
 	}
 }
 
-// If this fails, root leaves files that the server can not write.
+// If this fails, root leaves files that the server cannot write.
 func TestCheckOwner(t *testing.T) {
 	dir := t.TempDir()
 	if err := checkOwner(dir); err != nil {

@@ -48,7 +48,7 @@ func (s *server) reload() {
 	s.apply(next)
 }
 
-// apply takes over what can change while the server runs, and says what can not.
+// apply takes over what can change while the server runs, and says what cannot.
 func (s *server) apply(next *config.Config) {
 	changed := config.Changed(s.o.Config, next)
 	s.level.Set(next.Log.Level.Slog())

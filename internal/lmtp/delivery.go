@@ -97,7 +97,7 @@ func recipientReply(err error) *smtp.SMTPError {
 	case imap.CodeTooBig:
 		return replyTooBig
 	case imap.CodeCannot:
-		return reply(554, smtp.EnhancedCode{5, 6, 0}, "Message can not be stored")
+		return reply(554, smtp.EnhancedCode{5, 6, 0}, "Message cannot be stored")
 	}
 	return replyTemporary
 }

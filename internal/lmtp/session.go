@@ -153,7 +153,7 @@ func (s *session) open(user string) (Account, error) {
 }
 
 // probe begins an upload and gives it up, to learn whether there is room. A
-// subaddress whose mailbox can not be had means INBOX.
+// subaddress whose mailbox cannot be had means INBOX.
 func (s *session) probe(r *recipient) error {
 	up, err := r.account.NewUpload(s.server.deliveries, r.mailbox, s.size)
 	if err != nil && r.mailbox != imap.Inbox && !isRoomError(err) {

@@ -44,7 +44,7 @@ func (s *spool) spill() error {
 			return fmt.Errorf("spool: %w", err)
 		}
 		s.file = f
-		// Without a name it can not be left behind.
+		// Without a name it cannot be left behind.
 		if err := os.Remove(f.Name()); err != nil {
 			return fmt.Errorf("spool: %w", err)
 		}

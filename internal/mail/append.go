@@ -59,7 +59,7 @@ func (a *account) newUpload(ctx context.Context, size int64) (*Upload, error) {
 	return &Upload{svc: a.svc, blob: blob, scanner: message.NewScanner(), limit: a.svc.limits.MessageSize}, nil
 }
 
-// canonical returns a name in the form in which it is kept. One that can not be a
+// canonical returns a name in the form in which it is kept. One that cannot be a
 // mailbox's is returned as it is, and will not be found.
 func canonical(name string) string {
 	if n, err := checkName(name); err == nil {

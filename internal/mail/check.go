@@ -84,7 +84,7 @@ type checker struct {
 
 func (c *checker) problemf(format string, args ...any) { c.report(fmt.Sprintf(format, args...)) }
 
-// run checks the account. It fails only if it can not go on: damage is reported.
+// run checks the account. It fails only if it cannot go on: damage is reported.
 func (c *checker) run() error {
 	c.sum.Accounts++
 	if err := c.svc.engine.Verify(c.ctx, c.id, c.report); err != nil {

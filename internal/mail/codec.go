@@ -90,7 +90,7 @@ func (r *reader) bytes() []byte {
 func (r *reader) string() string { return string(r.bytes()) }
 
 // count reads the number of elements that follow, each of at least one byte, so
-// that a damaged count can not make the caller allocate without bound.
+// that a damaged count cannot make the caller allocate without bound.
 func (r *reader) count() int {
 	n := r.uint()
 	if n > uint64(len(r.b)) {

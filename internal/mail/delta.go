@@ -58,7 +58,7 @@ func (w *deltaWalk) compareFlags(c *chunk) {
 	}
 }
 
-// step compares one message. A UID of the new version below the old one's can not be:
+// step compares one message. A UID of the new version below the old one's cannot be:
 // messages are added at the end only.
 func (w *deltaWalk) step(oc, nc *chunk) {
 	if oc.uid[w.i] != nc.uid[w.j] {

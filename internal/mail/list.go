@@ -20,9 +20,9 @@ import (
 var (
 	errNoMailbox    = imap.Refuse(imap.CodeNonExistent, "No such mailbox")
 	errExists       = imap.Refuse(imap.CodeAlreadyExists, "A mailbox of that name exists")
-	errInboxStays   = imap.Refuse(imap.CodeCannot, "INBOX can not be deleted")
+	errInboxStays   = imap.Refuse(imap.CodeCannot, "INBOX cannot be deleted")
 	errHasChildren  = imap.Refuse(imap.CodeHasChildren, "The name only holds other mailboxes")
-	errIntoItself   = imap.Refuse(imap.CodeCannot, "A mailbox can not be moved below itself")
+	errIntoItself   = imap.Refuse(imap.CodeCannot, "A mailbox cannot be moved below itself")
 	errUseTaken     = imap.Refuse(imap.CodeUseAttr, "Another mailbox has that special use")
 	errTooManyBoxes = imap.Refuse(imap.CodeLimit, "Too many mailboxes")
 )

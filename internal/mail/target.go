@@ -102,12 +102,12 @@ func (t Target) upload(ctx context.Context, m transfer.Message) (up imapserver.U
 	}()
 	r, err := m.Open()
 	if err != nil {
-		return nil, imap.Refuse(imap.CodeCannot, fmt.Sprintf("The message can not be read: %v", err))
+		return nil, imap.Refuse(imap.CodeCannot, fmt.Sprintf("The message cannot be read: %v", err))
 	}
 	defer r.Close()
 	src := &sourceReader{r: r}
 	if _, err = io.Copy(up, src); src.err != nil {
-		err = imap.Refuse(imap.CodeCannot, fmt.Sprintf("The message can not be read: %v", src.err))
+		err = imap.Refuse(imap.CodeCannot, fmt.Sprintf("The message cannot be read: %v", src.err))
 	}
 	return up, err
 }

@@ -91,8 +91,8 @@ type listed struct {
 }
 
 // Messages yields the messages in the order of their UIDs where they are noted, then
-// by the time in their names. A message that can not be looked at is yielded with an
-// error and its Unique name, a directory that can not be read with the error alone.
+// by the time in their names. A message that cannot be looked at is yielded with an
+// error and its Unique name, a directory that cannot be read with the error alone.
 func (f *Folder) Messages() iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		files, err := f.list()

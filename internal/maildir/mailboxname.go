@@ -73,8 +73,8 @@ func decodeShifted(code string) (string, bool) {
 	return text, true
 }
 
-// ErrName is returned for a mailbox name that can not be a directory.
-var ErrName = errors.New("maildir: mailbox name can not be a directory")
+// ErrName is returned for a mailbox name that cannot be a directory.
+var ErrName = errors.New("maildir: mailbox name cannot be a directory")
 
 // dirName returns the directory of a mailbox.
 func dirName(name string, layout Layout) (string, error) {

@@ -242,7 +242,7 @@ func (r *run) expand(text string) (string, []fileLiteral, error) {
 	return text, literals, nil
 }
 
-// expect reads responses until the group of lines is satisfied, or can not be.
+// expect reads responses until the group of lines is satisfied, or cannot be.
 func (r *run) expect(c *Conn, lines []line) error {
 	g, err := r.newGroup(lines)
 	if err != nil {

@@ -58,7 +58,7 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-// If this fails a script can not say that two numbers are the same.
+// If this fails a script cannot say that two numbers are the same.
 func TestVariables(t *testing.T) {
 	parse := func(s string) Response {
 		r, err := ParseResponse(s)

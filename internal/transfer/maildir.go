@@ -135,7 +135,7 @@ func (t *MaildirTarget) open(mailbox string) error {
 	}
 	w, err := t.store.Writer(mailbox)
 	if errors.Is(err, maildir.ErrName) {
-		return imap.Refuse(imap.CodeCannot, "name can not be a directory")
+		return imap.Refuse(imap.CodeCannot, "name cannot be a directory")
 	}
 	if err != nil {
 		return err

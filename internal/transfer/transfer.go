@@ -46,7 +46,7 @@ type Source interface {
 	Mailboxes(ctx context.Context) ([]Mailbox, error)
 
 	// Messages yields the messages of a mailbox in the order of their arrival. An
-	// error stands for a message, or for a part of the mailbox, that can not be
+	// error stands for a message, or for a part of the mailbox, that cannot be
 	// read; it is reported and the copy goes on with what is yielded next.
 	Messages(ctx context.Context, mailbox string) iter.Seq2[Message, error]
 }
@@ -65,7 +65,7 @@ type Target interface {
 
 	// Import stores the messages that the mailbox does not know and returns what
 	// became of each. Key and message become durable together. A message
-	// that can not be stored does not keep the others from it.
+	// that cannot be stored does not keep the others from it.
 	Import(ctx context.Context, mailbox string, batch []Message) ([]Outcome, error)
 }
 

@@ -374,7 +374,7 @@ func TestMboxBrokenOff(t *testing.T) {
 	}
 }
 
-// brokenSource has a message that can not be read to its end.
+// brokenSource has a message that cannot be read to its end.
 type brokenSource struct{ *account }
 
 func (b brokenSource) Messages(ctx context.Context, mailbox string) iter.Seq2[Message, error] {
