@@ -51,7 +51,8 @@ func (d *database) mustSource(t *testing.T, change func(*Options)) *Source {
 	return s
 }
 
-// All databases go through the same tests.
+// If one of these three fails, users of that kind of database cannot log in, or others can
+// in their place.
 func TestPostgres(t *testing.T) { testDatabase(t, startPostgres(t)) }
 func TestMariaDB(t *testing.T)  { testDatabase(t, startMariaDB(t)) }
 func TestSQLite(t *testing.T)   { testDatabase(t, makeSQLite(t)) }
