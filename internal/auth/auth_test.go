@@ -220,7 +220,7 @@ func TestUpgrade(t *testing.T) {
 		}
 	}
 	r, err := h.builtin.Lookup(ctx, "alice")
-	if err != nil || h.hasher.Outdated(r.Hash) || r.Scram == nil {
+	if err != nil || h.hasher.outdated(r.Hash) || r.Scram == nil {
 		t.Errorf("not upgraded: %+v, %v", r, err)
 	}
 	updates := h.dir.updates
@@ -406,7 +406,7 @@ func TestScramPlusOverTLS(t *testing.T) {
 		want string
 	}{
 		{sasl.ChannelBinding{Type: sasl.TLSExporter, Data: exporter}, "ok"},
-		{sasl.ChannelBinding{Type: sasl.TLSServerEndPoint, Data: EndPointBinding(seen.PeerCertificates[0])}, "ok"},
+		{sasl.ChannelBinding{Type: sasl.TLSServerEndPoint, Data: endPointBinding(seen.PeerCertificates[0])}, "ok"},
 		{sasl.ChannelBinding{Type: sasl.TLSExporter, Data: make([]byte, 32)}, "failed"},
 		{sasl.ChannelBinding{Type: sasl.TLSServerEndPoint, Data: make([]byte, 32)}, "failed"},
 	} {

@@ -214,7 +214,7 @@ func TestOutdated(t *testing.T) {
 		t.Fatal(err)
 	}
 	for hash, want := range map[string]bool{ours: false, "{ARGON2ID}" + ours: false, bcryptHash: true, "": true, "{": true} {
-		if h.Outdated(hash) != want {
+		if h.outdated(hash) != want {
 			t.Errorf("%q: %v", hash, !want)
 		}
 	}

@@ -144,15 +144,15 @@ func (a *Authenticator) binding(cs *tls.ConnectionState, kind string) []byte {
 		if a.opts.ServerCertificate == nil {
 			return nil
 		}
-		return EndPointBinding(a.opts.ServerCertificate(cs))
+		return endPointBinding(a.opts.ServerCertificate(cs))
 	}
 	return nil
 }
 
-// EndPointBinding returns the data of tls-server-end-point for a server that shows
+// endPointBinding returns the data of tls-server-end-point for a server that shows
 // this certificate: its hash by the algorithm of its signature, but not by those
 // that are broken (RFC 5929 §4.1).
-func EndPointBinding(cert *x509.Certificate) []byte {
+func endPointBinding(cert *x509.Certificate) []byte {
 	if cert == nil {
 		return nil
 	}

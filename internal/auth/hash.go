@@ -97,8 +97,8 @@ func (h *Hasher) acquire(ctx context.Context) error {
 // Decoy returns a hash of a password that nobody knows.
 func (h *Hasher) Decoy() string { return h.decoy }
 
-// Outdated says whether hash is of another kind than those that Hash makes.
-func (h *Hasher) Outdated(hash string) bool {
+// outdated says whether hash is of another kind than those that Hash makes.
+func (h *Hasher) outdated(hash string) bool {
 	_, encoded, err := splitScheme(hash)
 	return err != nil || !strings.HasPrefix(encoded, h.prefix)
 }

@@ -77,8 +77,8 @@ func TestHasher(t *testing.T) {
 			t.Errorf("%q: %v, %v", password, ok, err)
 		}
 	}
-	if h.Outdated(hash) || h.Outdated(h.Decoy()) || !h.Outdated("$argon2id$v=19$m=64,t=1,p=1$x$y") || !h.Outdated("{PLAIN}x") {
-		t.Error("Outdated")
+	if h.outdated(hash) || h.outdated(h.Decoy()) || !h.outdated("$argon2id$v=19$m=64,t=1,p=1$x$y") || !h.outdated("{PLAIN}x") {
+		t.Error("outdated")
 	}
 	if again, err := h.Hash(t.Context(), "secret"); err != nil || again == hash {
 		t.Error("no salt")

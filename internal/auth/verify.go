@@ -274,7 +274,7 @@ func (a *Authenticator) upgrade(ctx context.Context, at *attempt, r *Record, sou
 		return
 	}
 	lacksKeys := source.Scram(sasl.SHA256) && r.Scram.keys(sasl.SHA256) == nil
-	if a.opts.Hasher.Outdated(r.Hash) || lacksKeys {
+	if a.opts.Hasher.outdated(r.Hash) || lacksKeys {
 		a.noted(ctx, r, recorder.Upgrade(ctx, r, password))
 	}
 }

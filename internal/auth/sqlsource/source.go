@@ -21,7 +21,7 @@ import (
 
 // Options are the settings of New.
 type Options struct {
-	// Kind is the database, one of Kinds.
+	// Kind is the database: postgres, mysql (MariaDB too) or sqlite.
 	Kind string
 	// Address is where the database is, without its password: a URL or the key=value
 	// form of PostgreSQL, the form user@tcp(host:port)/database of MySQL, or SQLite's
