@@ -88,7 +88,8 @@ func (c *collector) rest(ctx context.Context) bool {
 }
 
 // Collect removes, in all accounts, the content of messages that were expunged at
-// least grace ago and that no mailbox has.
+// least grace ago and that no mailbox has. An account that is damaged does not keep it
+// from the others.
 func (s *Service) Collect(ctx context.Context, grace time.Duration) error {
 	var ids []store.AccountID
 	err := s.engine.Accounts(ctx, func(id store.AccountID) error {
@@ -100,15 +101,20 @@ func (s *Service) Collect(ctx context.Context, grace time.Duration) error {
 	if err != nil {
 		return s.fault(err)
 	}
+	var problems []error
 	for _, id := range ids {
 		a := s.acquireAccount(id)
 		err := a.collect(ctx, s.now().Add(-grace).Unix())
 		s.releaseAccount(a)
-		if err != nil {
-			return fmt.Errorf("account %d: %w", id, err)
+		if err == nil {
+			continue
+		}
+		problems = append(problems, fmt.Errorf("account %d: %w", id, err))
+		if !errors.Is(err, store.ErrCorrupt) {
+			break
 		}
 	}
-	return nil
+	return errors.Join(problems...)
 }
 
 // collect works through the account's garbage of up to the given time.

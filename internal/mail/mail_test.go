@@ -2,6 +2,7 @@ package mail
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -295,6 +296,45 @@ func TestCollect(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantBlobs(0)
+}
+
+// If this fails, one account with damaged data keeps the expunged mail of all others on the
+// disk for ever.
+func TestBugDamageStopsCollection(t *testing.T) {
+	e := openEngine(t, vfs.NewMem())
+	defer e.Close()
+	s := New(Options{Engine: e})
+	defer s.Close()
+	accounts := make([]*Account, 2)
+	for i, user := range []string{"alice", "bob"} {
+		if err := s.CreateUser(t.Context(), user, nil); err != nil {
+			t.Fatal(err)
+		}
+		a, err := s.Account(t.Context(), user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		appendOne(t, a, "INBOX", 1, imap.FlagDeleted)
+		m := openMailbox(t, a, "INBOX")
+		if err := m.Expunge(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		accounts[i] = a
+	}
+	err := e.Update(t.Context(), accounts[0].id, func(tx store.Tx) error {
+		tx.Set(garbageKey(1), []byte("damaged"))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Collect(t.Context(), 0); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("the damage is not told of: %v", err)
+	}
+	if err := e.Blobs(t.Context(), accounts[1].id, func(store.BlobInfo) error { return errors.New("still there") }); err != nil {
+		t.Errorf("content of the account that is whole: %v", err)
+	}
 }
 
 // fullEngine refuses new content while full is set, as on a disk without room.
