@@ -267,6 +267,9 @@ type Summary interface {
 	Body() []byte
 	BodyStructure() []byte
 	EmailID() imap.ObjectID
+	// Preview is the beginning of the text as UTF-8 on one line (RFC 8970 §3.1); empty
+	// where there is no text.
+	Preview() []byte
 }
 
 // Message is an open message.

@@ -63,6 +63,7 @@ var capabilities = []capability{
 	{name: "THREAD=REFERENCES", rfc: "RFC 5256", when: afterLogin},
 	{name: "WITHIN", rfc: "RFC 5032", when: afterLogin},
 	{name: "SAVEDATE", rfc: "RFC 8514", when: afterLogin},
+	{name: "PREVIEW", rfc: "RFC 8970", when: afterLogin},
 	{name: "OBJECTID", rfc: "RFC 8474", when: afterLogin},
 	{name: "UTF8=ACCEPT", rfc: "RFC 6855", when: afterLogin, enable: (*authenticated).enableUTF8},
 }

@@ -328,6 +328,7 @@ func (fakeSummary) Envelope() []byte       { return []byte("(NIL NIL NIL NIL NIL
 func (fakeSummary) Body() []byte           { return []byte("(BODY)") }
 func (fakeSummary) BodyStructure() []byte  { return []byte("(STRUCTURE)") }
 func (fakeSummary) EmailID() imap.ObjectID { return "M1" }
+func (fakeSummary) Preview() []byte        { return nil }
 
 // fakeMessage has one section, the whole content.
 type fakeMessage struct {

@@ -27,9 +27,6 @@ func (s *selected) fetch(ctx context.Context, cmd *imap.Fetch) (outcome, error) 
 		defer end()
 		ctx = limited
 	}
-	if f.has(imap.FetchPreview) || f.has(imap.FetchPreviewLazy) {
-		return outcome{}, imap.Bad("PREVIEW is not available") // nor announced
-	}
 	if f.has(imap.FetchModSeq) {
 		s.enableCondStore()
 	}
@@ -140,11 +137,14 @@ func (f *fetcher) add(item imap.FetchItem) {
 		f.seeing = true
 	}
 	item.Peek = false // makes no difference in the answer
+	if item.Kind == imap.FetchPreviewLazy {
+		item.Kind = imap.FetchPreview // it is there already
+	}
 	if slices.ContainsFunc(f.items, func(have imap.FetchItem) bool { return sameItem(have, item) }) {
 		return
 	}
 	switch item.Kind {
-	case imap.FetchEnvelope, imap.FetchBody, imap.FetchBodyStructure, imap.FetchEmailID:
+	case imap.FetchEnvelope, imap.FetchBody, imap.FetchBodyStructure, imap.FetchEmailID, imap.FetchPreview:
 		f.summaries = true
 	case imap.FetchBodySection, imap.FetchRFC822, imap.FetchRFC822Header, imap.FetchRFC822Text,
 		imap.FetchBinary, imap.FetchBinarySize:
@@ -280,6 +280,9 @@ func (f *fetcher) appendItem(b []byte, item *imap.FetchItem, row Row, sum Summar
 		return imapwire.AppendFetchThreadID(b, "")
 	case imap.FetchEmailID:
 		return imapwire.AppendFetchEmailID(b, sum.EmailID())
+	case imap.FetchPreview:
+		text := string(sum.Preview())
+		return imapwire.AppendFetchPreview(b, &text)
 	case imap.FetchEnvelope:
 		return append(append(b, "ENVELOPE "...), sum.Envelope()...)
 	case imap.FetchBody:

@@ -32,6 +32,9 @@ func (s *summary) Body() []byte { return s.emailRecord.Body }
 // BodyStructure returns the BODYSTRUCTURE in wire form.
 func (s *summary) BodyStructure() []byte { return s.emailRecord.BodyStructure }
 
+// Preview returns the PREVIEW (RFC 8970).
+func (s *summary) Preview() []byte { return s.emailRecord.Preview }
+
 // EmailID returns the EMAILID (RFC 8474 §5.1).
 func (s *summary) EmailID() imap.ObjectID { return s.email.objectID() }
 
