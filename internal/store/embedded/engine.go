@@ -45,7 +45,8 @@ type Engine struct {
 	reclaimer     *reclaimer
 	stopReclaimer context.CancelFunc
 
-	memory atomic.Int64 // bytes of blobs that are in memory and not adopted
+	memory  atomic.Int64 // bytes of blobs that are in memory and not adopted
+	damaged atomic.Bool  // Pebble has met a damaged file
 
 	// calls counts the running calls; closed is set when no more may begin, and
 	// idle is closed when the last one has ended after that.

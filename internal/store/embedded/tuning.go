@@ -54,16 +54,22 @@ const separateSize = 512
 // too many files for reading in order, and when too much of the files is garbage.
 // While space is short copying is for giving space back only. Files count however
 // young they are (RewriteMinimumAge): Pebble does not look again when they are older.
+//
+// Files with garbage are rewritten only while space is short, and never once damage has
+// been seen: Pebble 2.1 panics in the background when such a rewrite, other than a
+// compaction, meets a damaged block.
 func (e *Engine) blobPolicy() pebble.ValueSeparationPolicy {
 	p := pebble.ValueSeparationPolicy{
 		Enabled:               true,
 		MinimumSize:           separateSize,
 		MaxBlobReferenceDepth: 10,
-		TargetGarbageRatio:    0.2,
+		TargetGarbageRatio:    1, // none
 	}
 	if e.space.short() {
 		p.MaxBlobReferenceDepth = math.MaxInt32
-		p.TargetGarbageRatio = 0.02
+		if !e.damaged.Load() {
+			p.TargetGarbageRatio = 0.02
+		}
 	}
 	return p
 }
@@ -78,6 +84,7 @@ func (e *Engine) events() *pebble.EventListener {
 			}
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			e.damaged.Store(true)
 			e.log.Error("storage: damaged data", "path", info.Path, "error", info.Details.Error())
 		},
 		DiskSlow:        func(info pebble.DiskSlowInfo) { e.log.Warn("storage: " + info.String()) },
@@ -131,7 +138,16 @@ func openError(err error) error {
 			return fmt.Errorf("%w: %s: %v", store.ErrCorrupt, place.ErrorDetail(), err)
 		}
 		return fmt.Errorf("%w: %v", store.ErrCorrupt, err)
-	default:
+	case errors.Is(err, store.ErrFailed) || isSystemError(err):
 		return err
 	}
+	// What Pebble cannot make sense of and the system did not refuse, a setting in its
+	// OPTIONS that it does not know for one, is damage as well.
+	return fmt.Errorf("%w: %v", store.ErrCorrupt, err)
+}
+
+// isSystemError tells whether the operating system gave the reason of err.
+func isSystemError(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno)
 }
