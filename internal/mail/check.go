@@ -61,7 +61,13 @@ func (s *Service) Check(ctx context.Context, user string, report func(Problem)) 
 		if _, owned := owners[id]; !owned && id != systemAccount {
 			c.problemf("account %d belongs to no user", id)
 		}
-		if err := c.run(); err != nil {
+		err := c.run()
+		if errors.Is(err, store.ErrCorrupt) {
+			// The rest of this account is out of reach, that of the others is not.
+			c.problemf("account %d could not be checked to its end: %v", id, err)
+			continue
+		}
+		if err != nil {
 			return sum, fmt.Errorf("account %d: %w", id, err)
 		}
 	}

@@ -387,6 +387,37 @@ func TestFullDiskFreesExpunged(t *testing.T) {
 	}
 }
 
+// tornEngine has damage in the list of one account's blobs.
+type tornEngine struct {
+	store.Engine
+	torn store.AccountID
+}
+
+func (e *tornEngine) Blobs(ctx context.Context, id store.AccountID, fn func(store.BlobInfo) error) error {
+	if id == e.torn {
+		return fmt.Errorf("blobs: %w", store.ErrCorrupt)
+	}
+	return e.Engine.Blobs(ctx, id, fn)
+}
+
+// One damaged account must not keep the others from being checked.
+func TestBugDamageStopsCheck(t *testing.T) {
+	inner := openEngine(t, vfs.NewMem())
+	defer inner.Close()
+	s := New(Options{Engine: &tornEngine{inner, 1}})
+	defer s.Close()
+	for _, name := range []string{"alice", "bob"} {
+		if err := s.CreateUser(t.Context(), name, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var problems []Problem
+	sum, err := s.Check(t.Context(), "", func(p Problem) { problems = append(problems, p) })
+	if err != nil || len(problems) != 1 || problems[0].User != "alice" || sum.Mailboxes != 2 || sum.Problems != 1 {
+		t.Errorf("problems %v, %+v, %v", problems, sum, err)
+	}
+}
+
 // A failed transaction must leave no trace, not even of a keyword that it met first.
 func TestKeywordLimit(t *testing.T) {
 	s, a := newAccount(t)
