@@ -13,7 +13,7 @@ import (
 // The rules against guessing. A failed try slows down the next ones from its
 // address and its network, and those of strangers for the same user. It never
 // hinders a user who comes from a network from which that user has logged in
-// before: only failures for this user from there do that. So nobody can lock out
+// before: only failures for this user from the same address do that. So nobody can lock out
 // somebody else, and an office is not shut because of one of its phones.
 const (
 	// Failures until a delay begins: for an address (an IPv4 address or an IPv6 /64),
@@ -67,12 +67,6 @@ type tally struct {
 	// counts once.
 	recent [8]uint64
 	next   int
-}
-
-// home is a network from which a user has logged in.
-type home struct {
-	network netip.Prefix
-	tally   tally
 }
 
 // try is one attempt to log in, from begin to its end.
@@ -138,11 +132,12 @@ func (g *Guard) admit(t *try) (delay time.Duration, ok bool) {
 	if t.trusted = g.isTrusted(t.addr); t.trusted {
 		return 0, true
 	}
-	if h := g.home(t); h != nil {
-		t.counted = []*tally{&h.tally}
-		return h.tally.delay(now, freeByAddress), h.tally.admit(now, perMinuteAddress)
-	}
 	address, network := prefixes(t.addr)
+	if h := g.home(t); h != nil {
+		c := h.tallyOf(address)
+		t.counted = []*tally{c}
+		return c.delay(now, freeByAddress), c.admit(now, perMinuteAddress)
+	}
 	byAddress, byNetwork, byUser := get(g.tallies, address), get(g.tallies, network), get(g.users, t.user)
 	delay = max(byAddress.delay(now, freeByAddress), byNetwork.delay(now, freeByNetwork), byUser.delay(now, freeByUser))
 	t.counted = []*tally{byAddress, byNetwork, byUser}
@@ -203,12 +198,12 @@ func (g *Guard) succeeded(t *try) netip.Prefix {
 	if g.isTrusted(t.addr) {
 		return netip.Prefix{}
 	}
+	address, network := prefixes(t.addr)
 	if h := g.home(t); h != nil {
-		h.tally = tally{}
+		*h.tallyOf(address) = tally{}
 		return netip.Prefix{}
 	}
 	g.addHome(t)
-	_, network := prefixes(t.addr)
 	return network
 }
 
@@ -339,6 +334,11 @@ func (g *Guard) Why(addr netip.Addr) []Penalty {
 			list = append(list, g.penalty(p, c))
 		}
 	}
+	for _, user := range g.homes.Keys() {
+		list = g.homePenalties(list, user, func(p netip.Prefix, c *tally) bool {
+			return p == address && c.current(g.now()) > 0
+		})
+	}
 	return list
 }
 
@@ -351,15 +351,7 @@ func (g *Guard) WhyUser(user string) []Penalty {
 	if c, ok := g.users.Peek(user); ok && c.current(g.now()) > 0 {
 		list = append(list, g.userPenalty(user, c))
 	}
-	homes, _ := g.homes.Peek(user)
-	for _, h := range homes {
-		if h.tally.current(g.now()) > 0 {
-			p := g.penalty(h.network, &h.tally)
-			p.User, p.Delay = user, h.tally.delay(g.now(), freeByAddress)
-			list = append(list, p)
-		}
-	}
-	return list
+	return g.homePenalties(list, user, func(_ netip.Prefix, c *tally) bool { return c.current(g.now()) > 0 })
 }
 
 // Penalties returns everything that slows down somebody now, the longest delay
@@ -377,6 +369,9 @@ func (g *Guard) Penalties() []Penalty {
 		if c, _ := g.users.Peek(u); c.delay(g.now(), freeByUser) > 0 {
 			list = append(list, g.userPenalty(u, c))
 		}
+	}
+	for _, user := range g.homes.Keys() {
+		list = g.homePenalties(list, user, func(_ netip.Prefix, c *tally) bool { return c.isSlow(g.now()) })
 	}
 	slices.SortFunc(list, func(a, b Penalty) int {
 		if a.Delay != b.Delay {
@@ -421,6 +416,9 @@ func (g *Guard) Unban(network netip.Prefix) int {
 			n++
 		}
 	}
+	for _, user := range g.homes.Keys() {
+		n += g.forgetHomes(user, network)
+	}
 	return n
 }
 
@@ -433,12 +431,5 @@ func (g *Guard) UnbanUser(user string) int {
 	if g.users.Remove(user) {
 		n++
 	}
-	homes, _ := g.homes.Peek(user)
-	for _, h := range homes {
-		if h.tally.failures > 0 {
-			h.tally = tally{}
-			n++
-		}
-	}
-	return n
+	return n + g.forgetHomes(user, netip.Prefix{})
 }

@@ -74,7 +74,7 @@ func TestWhyUser(t *testing.T) {
 	}
 	why := h.Guard().WhyUser("alice")
 	if len(why) != 2 || why[0].Failures != 11 || why[0].Network.IsValid() || why[0].Delay == 0 ||
-		why[1].Failures != 4 || why[1].Network.String() != "198.51.100.0/24" || why[1].User != "alice" || why[1].Delay == 0 {
+		why[1].Failures != 4 || why[1].Network.String() != "198.51.100.1/32" || why[1].User != "alice" || why[1].Delay == 0 {
 		t.Errorf("why: %+v", why)
 	}
 	if n := h.Guard().UnbanUser("alice"); n != 2 {
@@ -137,6 +137,34 @@ func TestOwnerIsNotLockedOut(t *testing.T) {
 	// Being at home does not help who guesses there.
 	if got := h.wrong(t, 5, "192.0.2.66", "alice"); got == 0 {
 		t.Error("guessing from the user's own network is free")
+	}
+}
+
+// If it fails, a neighbour in the owner's own network can lock the owner out.
+func TestBugNeighbourLocksOwnerOut(t *testing.T) {
+	h, passwords := newHouse(t, nil)
+	if got := h.try(t, "192.0.2.1", "alice", passwords["alice"]); got != "ok" {
+		t.Fatal(got)
+	}
+	h.opts.Guard = NewGuard(nil, h.now) // the server is started anew
+	h.advance(cacheTime)
+	for i := range perMinuteAddress + 10 {
+		h.wrong(t, 1, fmt.Sprintf("192.0.2.%d", 10+i), "alice")
+	}
+	h.slept = 0
+	if got := h.try(t, "192.0.2.1", "alice", passwords["alice"]); got != "ok" || h.slept != 0 {
+		t.Errorf("the owner: %s after %v", got, h.slept)
+	}
+	h.wrong(t, 5, "192.0.2.77", "alice")
+	neighbour := netip.MustParseAddr("192.0.2.77")
+	if why := h.Guard().Why(neighbour); len(why) != 1 || why[0].User != "alice" || why[0].Delay == 0 {
+		t.Errorf("why: %+v", why)
+	}
+	if list := h.Guard().Penalties(); len(list) != 1 || list[0].Network.Addr() != neighbour {
+		t.Errorf("penalties: %+v", list)
+	}
+	if n := h.Guard().Unban(netip.MustParsePrefix("192.0.2.77/32")); n != 1 {
+		t.Errorf("%d penalties lifted", n)
 	}
 }
 
