@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -46,6 +48,9 @@ func listenAll(c *config.Config) (all []bound, err error) {
 	var logins []config.Address
 	if path := c.DovecotSocket(); path != "" {
 		logins = append(logins, config.Address("unix:"+path))
+	}
+	if err := checkNames(given); err != nil {
+		return nil, err
 	}
 	for _, want := range []struct {
 		purpose, setting string
@@ -132,4 +137,17 @@ func removeDeadSocket(path string) error {
 		return fmt.Errorf("%s exists and is not a socket", path)
 	}
 	return os.Remove(path)
+}
+
+// checkNames refuses sockets of the service manager that nobody would serve: clients would
+// connect and wait for ever.
+func checkNames(given map[string][]net.Listener) error {
+	known := []string{forIMAPS, forIMAP, forLMTP, forLogins, forMetrics, forAdmin}
+	for name := range given {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("the service manager's socket %q has no use here; FileDescriptorName= must be one of %s",
+				name, strings.Join(known, ", "))
+		}
+	}
+	return nil
 }
