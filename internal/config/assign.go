@@ -41,6 +41,11 @@ func setText(field reflect.Value, text string) error {
 	if err != nil {
 		return fmt.Errorf("find the working directory: %w", err)
 	}
+	if field.Kind() != reflect.Slice {
+		if text, err = unquote(text); err != nil {
+			return err
+		}
+	}
 	var value any = text
 	switch field.Kind() {
 	case reflect.Slice:
@@ -57,6 +62,19 @@ func setText(field reflect.Value, text string) error {
 		}
 	}
 	return set(field, value, base)
+}
+
+// unquote takes the quotes off a value that is written as a string of TOML, as it would
+// stand in the file.
+func unquote(text string) (string, error) {
+	if !strings.HasPrefix(text, `"`) && !strings.HasPrefix(text, "'") {
+		return text, nil
+	}
+	var doc struct{ V string }
+	if err := toml.Unmarshal([]byte("V = "+text), &doc); err != nil {
+		return "", errors.New("begins with a quote and is no string of TOML; write it without quotes")
+	}
+	return doc.V, nil
 }
 
 // listOf reads a list: "[...]" as in TOML, else values separated by commas.

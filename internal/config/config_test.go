@@ -204,10 +204,10 @@ func TestSet(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	c, err := Load("", []string{
-		"server.data_dir=mail", "imap.tls_listen=127.0.0.1:9993, [::1]:9993", "imap.starttls_listen=",
+		`server.data_dir="mail"`, "imap.tls_listen=127.0.0.1:9993, [::1]:9993", "imap.starttls_listen=",
 		`lmtp.listen=["unix:/run/x.sock"]`, "imap.idle_timeout=45m", "limits.message_size=10MiB",
 		"limits.sessions_per_user=7", "auth.allow_insecure_login_from=127.0.0.0/8,::1/128",
-		`tls.certificates=[{cert="a.pem", key="/b.pem"}]`, "tls.min_version=1.3", "lmtp.socket_mode=600",
+		`tls.certificates=[{cert="a.pem", key="/b.pem"}]`, "tls.min_version=1.3", `lmtp.socket_mode="600"`,
 		"tls.session_tickets=true", "auth.certificate_user={local-part}", "auth.dovecot_socket=/run/auth.sock",
 	})
 	if err != nil {
@@ -238,6 +238,7 @@ func TestSet(t *testing.T) {
 // If this fails, a mistake on the command line is not explained.
 func TestBadSet(t *testing.T) {
 	for set, want := range map[string]string{
+		`log.level="info`:        `--set: log.level: begins with a quote and is no string of TOML; write it without quotes`,
 		"log.level":              `--set: "log.level" is not of the form section.key=value`,
 		"log.levle=info":         `--set: log.levle: unknown setting; did you mean "level"?`,
 		"lgo.level=info":         `--set: lgo.level: unknown section; did you mean "log"?`,
