@@ -92,13 +92,13 @@ func (c *checker) problemf(format string, args ...any) { c.report(fmt.Sprintf(fo
 
 // run checks the account. It fails only if it cannot go on: damage is reported.
 func (c *checker) run() error {
-	c.sum.Accounts++
 	if err := c.svc.engine.Verify(c.ctx, c.id, c.report); err != nil {
 		return err
 	}
 	if c.id == systemAccount {
 		return nil
 	}
+	c.sum.Accounts++
 	c.used = make(map[emailID]bool)
 	c.waste = make(map[emailID]bool)
 	c.blobs = make(map[store.BlobID]uint32)
