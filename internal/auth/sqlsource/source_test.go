@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -217,7 +218,13 @@ func (d *database) testDown(t *testing.T) {
 	}
 	d.start()
 	for _, s := range []*Source{s, late} {
-		if _, err := s.Lookup(t.Context(), "alice"); err != nil {
+		// A database that takes connections may not take queries yet.
+		_, err := s.Lookup(t.Context(), "alice")
+		for end := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(end); {
+			time.Sleep(20 * time.Millisecond)
+			_, err = s.Lookup(t.Context(), "alice")
+		}
+		if err != nil {
 			t.Errorf("started again: %v", err)
 		}
 	}
