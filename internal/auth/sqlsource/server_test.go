@@ -184,6 +184,15 @@ func (d *database) open(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.admin.Close() })
+	// A database that takes connections may not take queries yet.
+	err = d.admin.PingContext(t.Context())
+	for end := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+		err = d.admin.PingContext(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	exec1(t, d.admin, "CREATE TABLE users (login VARCHAR(100) PRIMARY KEY, hash VARCHAR(250), locked BOOLEAN, account VARCHAR(100), nets VARCHAR(100))")
 }
 
