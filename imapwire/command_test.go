@@ -386,7 +386,7 @@ func TestSearch(t *testing.T) {
 // in one that it does not know.
 func TestSearchCharset(t *testing.T) {
 	read := func(charset string) (imap.Command, error) {
-		d := newDecoder("A1 SEARCH CHARSET " + charset + " TEXT {4+}\r\nXXXX\r\nz NOOP\r\n")
+		d := newDecoder("A1 SEARCH CHARSET " + charset + " TEXT {4+}\r\nabcd\r\nz NOOP\r\n")
 		d.Charsets = func(name string) (func([]byte) (string, error), bool) {
 			return func(b []byte) (string, error) { return "[" + string(b) + "]", nil }, name == "KOI8-R"
 		}
@@ -395,7 +395,7 @@ func TestSearchCharset(t *testing.T) {
 		return cmd, err
 	}
 	cmd, err := read(`"koi8-r"`)
-	if want := (&imap.Search{Charset: "KOI8-R", Key: imap.SearchText{Value: "[XXXX]"}}); err != nil || !reflect.DeepEqual(cmd, want) {
+	if want := (&imap.Search{Charset: "KOI8-R", Key: imap.SearchText{Value: "[abcd]"}}); err != nil || !reflect.DeepEqual(cmd, want) {
 		t.Errorf("known: got %#v, %v", cmd, err)
 	}
 	_, err = read("X-OTHER")
