@@ -138,6 +138,8 @@ func (a *account) dropMailbox(n *names, id mailboxID) error {
 	n.tx.Delete(mailboxKey(id))
 	n.tx.DeleteRange(ofMailbox(kindLog, id))
 	n.tx.DeleteRange(ofMailbox(kindChunk, id))
+	n.tx.Delete(textBlocksKey(id))
+	n.tx.DeleteRange(ofMailbox(kindColumn, id))
 	return nil
 }
 

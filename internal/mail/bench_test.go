@@ -134,3 +134,49 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	}
 }
+
+// benchTexts returns a mailbox whose text columns are written.
+func benchTexts(b *testing.B) (m *Selected, v imapserver.View, all imap.NumSet) {
+	m = benchMailbox(b)
+	if err := m.writeTexts(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	v = m.View()
+	return m, v, imap.NumSet{{Start: 1, Stop: benchSize}}
+}
+
+// BenchmarkSearchSubject looks for a text in all subjects.
+func BenchmarkSearchSubject(b *testing.B) {
+	m, v, _ := benchTexts(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		hits, err := m.Search(context.Background(), v, imap.SearchHeader{Name: "Subject", Value: "t\u00e9st 777"})
+		if err != nil || hits.Count() != 11 {
+			b.Fatalf("%d messages, %v", hits.Count(), err)
+		}
+	}
+}
+
+// BenchmarkSortSubject sorts by base subject, which differ late.
+func BenchmarkSortSubject(b *testing.B) {
+	m, v, all := benchTexts(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		sorted, err := m.Sort(context.Background(), v, []imap.SortKey{{Field: imap.SortSubject}}, all)
+		if err != nil || len(sorted) != benchSize {
+			b.Fatalf("%d messages, %v", len(sorted), err)
+		}
+	}
+}
+
+// BenchmarkThreadReferences threads messages that stand alone.
+func BenchmarkThreadReferences(b *testing.B) {
+	m, v, all := benchTexts(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		threads, err := m.Thread(context.Background(), v, imap.ThreadReferences, all)
+		if err != nil || len(threads) != benchSize {
+			b.Fatalf("%d threads, %v", len(threads), err)
+		}
+	}
+}

@@ -196,7 +196,7 @@ func (c *checker) mailboxes(r store.Reader) error {
 			return err
 		}
 		c.counts(id, meta, v)
-		return c.log(r, id, meta)
+		return errors.Join(c.log(r, id, meta), c.texts(r, id, v))
 	})
 }
 

@@ -12,7 +12,7 @@ const (
 	snapshotMessages = 4_096 // new messages
 )
 
-// keeper writes snapshots of mailboxes in the background.
+// keeper writes snapshots and text columns of mailboxes in the background.
 type keeper struct {
 	svc    *Service
 	cancel context.CancelFunc
@@ -77,13 +77,16 @@ func (k *keeper) next() *mailbox {
 	return nil
 }
 
-// keep writes a snapshot of one mailbox. Failure is no harm: the log has everything,
-// and the next change asks again.
+// keep writes a snapshot of one mailbox, and its text columns. Failure is no harm: the log
+// and the text records have everything, and the next change asks again.
 func (k *keeper) keep(ctx context.Context, m *mailbox) {
 	if m.gone.Load() {
 		return
 	}
 	_, _, err := m.update(ctx, func(c *change) error { return c.writeSnapshot() })
+	if err == nil {
+		err = m.writeTexts(ctx)
+	}
 	if err != nil && ctx.Err() == nil && !m.gone.Load() {
 		k.svc.log.Warn("no snapshot of a mailbox", "account", m.account.id, "mailbox", m.id, "error", err)
 	}

@@ -22,6 +22,8 @@ import (
 //	c mailbox uid     snapshot chunk whose first message has that UID
 //	e email           emailRecord: what was worked out at arrival
 //	t email           textRecord: what SEARCH looks for most
+//	b mailbox         textBlocks: the runs of messages that have text columns
+//	x mailbox column uid  textColumn of a run of messages, the first of which has that UID
 //	g number          garbageRecord: emails that may have lost their last message
 //	k hash            importRecord: a message that an import has brought
 //
@@ -37,6 +39,8 @@ const (
 	kindChunk   = 'c'
 	kindEmail   = 'e'
 	kindText    = 't'
+	kindBlocks  = 'b'
+	kindColumn  = 'x'
 	kindGarbage = 'g'
 	kindImport  = 'k'
 )
@@ -72,6 +76,16 @@ func chunkKey(id mailboxID, uid uint32) []byte {
 	b := make([]byte, 0, 9)
 	b = binary.BigEndian.AppendUint32(append(b, kindChunk), uint32(id))
 	return binary.BigEndian.AppendUint32(b, uid)
+}
+
+func textBlocksKey(id mailboxID) []byte {
+	return binary.BigEndian.AppendUint32([]byte{kindBlocks}, uint32(id))
+}
+
+func columnKey(id mailboxID, column textColumn, uid uint32) []byte {
+	b := make([]byte, 0, 10)
+	b = binary.BigEndian.AppendUint32(append(b, kindColumn), uint32(id))
+	return binary.BigEndian.AppendUint32(append(b, byte(column)), uid)
 }
 
 func emailKey(e emailID) []byte  { return number8(kindEmail, uint64(e)) }

@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ type modelMessage struct {
 	uid    uint32
 	flags  map[imap.Flag]bool
 	modseq uint64
+	number int // in the subject
 }
 
 type modelBox struct {
@@ -123,9 +125,9 @@ func (m *mailboxMachine) Append(*rapid.T) {
 			m.t.Fatal(err)
 		}
 		m.number++
-		fmt.Fprintf(up, "X: %d\r\n\r\n", m.number)
+		fmt.Fprintf(up, "Subject: no %d.\r\n\r\n", m.number)
 		msgs = append(msgs, imapserver.AppendMessage{Upload: up, Flags: []imap.Flag{imap.FlagSeen}})
-		b.msgs = append(b.msgs, modelMessage{b.next, map[imap.Flag]bool{imap.FlagSeen: true}, b.modseq})
+		b.msgs = append(b.msgs, modelMessage{b.next, map[imap.Flag]bool{imap.FlagSeen: true}, b.modseq, m.number})
 		b.next++
 	}
 	if _, err := m.acct.Append(context.Background(), boxNames[i], msgs); err != nil {
@@ -205,7 +207,7 @@ func (m *mailboxMachine) Copy(*rapid.T) {
 	var added []modelMessage
 	for _, msg := range from.msgs {
 		if uids.Contains(msg.uid) {
-			added = append(added, modelMessage{to.next, msg.flags, to.modseq + 1})
+			added = append(added, modelMessage{to.next, msg.flags, to.modseq + 1, msg.number})
 			to.next++
 		}
 	}
@@ -235,6 +237,12 @@ func (m *mailboxMachine) Snapshot(*rapid.T) {
 	}
 }
 
+func (m *mailboxMachine) Texts(*rapid.T) {
+	if err := m.open[m.box()].writeTexts(context.Background()); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
 func (m *mailboxMachine) Restart(*rapid.T) {
 	m.stop()
 	m.start()
@@ -257,7 +265,7 @@ func (m *mailboxMachine) Check(t *rapid.T) {
 		var unseen, deleted uint32
 		seq := 0
 		for n, row := range v.Rows(imap.NumSet{{Start: 1, Stop: v.Len()}}) {
-			got := modelMessage{uint32(row.UID), make(map[imap.Flag]bool), uint64(row.ModSeq)}
+			got := modelMessage{uint32(row.UID), make(map[imap.Flag]bool), uint64(row.ModSeq), 0}
 			for _, f := range row.Flags.Flags() {
 				got.flags[f] = true
 			}
@@ -279,6 +287,35 @@ func (m *mailboxMachine) Check(t *rapid.T) {
 		}
 		m.checkDelta(t, i, v)
 		m.checkSince(t, i, v)
+		m.checkTexts(t, i, v)
+	}
+}
+
+// checkTexts looks for a subject, and sorts by all of them.
+func (m *mailboxMachine) checkTexts(t *rapid.T, i int, v imapserver.View) {
+	number := rapid.IntRange(0, m.number).Draw(t, "number")
+	var want []uint32
+	subjects := make(map[imap.UID]string)
+	for _, msg := range m.boxes[i].msgs {
+		subjects[imap.UID(msg.uid)] = fmt.Sprintf("no %d.", msg.number)
+		if msg.number == number {
+			want = append(want, msg.uid)
+		}
+	}
+	key := imap.SearchHeader{Name: "Subject", Value: fmt.Sprintf("no %d.", number)}
+	got, err := m.open[i].Search(context.Background(), v, key)
+	if err != nil || got.String() != imap.NumSetOf(want...).String() {
+		t.Fatalf("%s: subject %d is at %s, %v; want %v", boxNames[i], number, got, err, want)
+	}
+	order := []imap.SortKey{{Field: imap.SortSubject}}
+	sorted, err := m.open[i].Sort(context.Background(), v, order, v.UIDs(imap.NumSet{{Start: 1, Stop: v.Len()}}))
+	if err != nil || len(sorted) != len(subjects) {
+		t.Fatalf("%s: %d messages sorted, %v; want %d", boxNames[i], len(sorted), err, len(subjects))
+	}
+	if !slices.IsSortedFunc(sorted, func(a, b imap.UID) int {
+		return cmp.Or(cmp.Compare(subjects[a], subjects[b]), cmp.Compare(a, b))
+	}) {
+		t.Fatalf("%s: not sorted by subject", boxNames[i])
 	}
 }
 
@@ -347,7 +384,7 @@ func TestMailboxAgainstModel(t *testing.T) {
 		defer func() { m.stop() }()
 		actions := map[string]func(*rapid.T){
 			"append": m.Append, "store": m.Store, "expunge": m.Expunge, "copy": m.Copy,
-			"snapshot": m.Snapshot, "restart": m.Restart, "remember": m.Remember,
+			"snapshot": m.Snapshot, "texts": m.Texts, "restart": m.Restart, "remember": m.Remember,
 			"": m.Check,
 		}
 		for name, action := range actions {

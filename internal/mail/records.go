@@ -15,7 +15,6 @@ const (
 	mailboxVersion = 1
 	logVersion     = 1
 	emailVersion   = 1
-	textVersion    = 1
 	garbageVersion = 1
 )
 
@@ -254,54 +253,6 @@ func decodeEmailRecord(b []byte, e *emailRecord) error {
 	e.Size = r.uint32()
 	for _, f := range e.fields() {
 		*f = r.bytes()
-	}
-	return r.done()
-}
-
-// textRecord is what SEARCH, SORT and THREAD ask of a message beyond the columns. It is
-// small and stands apart from the emailRecord, so that going through a mailbox reads
-// little. The texts are decoded and folded for comparison (message.Fold); decoding does not
-// copy them.
-type textRecord struct {
-	Fields  [len(textFields)][]byte
-	Sort    [len(sortTexts)][]byte
-	IsReply bool
-	IDs     []byte // threadID of the message, then those of its references; 8 octets each
-}
-
-// textFields are the header fields kept for SEARCH.
-var textFields = [...]string{"Subject", "From", "To", "Cc", "Bcc", "Message-ID"}
-
-// sortTexts are the texts kept for SORT (RFC 5256 §3, RFC 5957 §3), Subject being the base
-// subject.
-var sortTexts = [...]imap.SortField{
-	imap.SortSubject, imap.SortFrom, imap.SortTo, imap.SortCc, imap.SortDisplayFrom, imap.SortDisplayTo,
-}
-
-func (t *textRecord) encode() []byte {
-	b := []byte{textVersion}
-	for _, f := range t.Fields {
-		b = appendField(b, f)
-	}
-	for _, f := range t.Sort {
-		b = appendField(b, f)
-	}
-	b = append(b, boolByte(t.IsReply))
-	return appendField(b, t.IDs)
-}
-
-func decodeTextRecord(b []byte, t *textRecord) error {
-	r := newReader(b, textVersion, "text")
-	for i := range t.Fields {
-		t.Fields[i] = r.bytes()
-	}
-	for i := range t.Sort {
-		t.Sort[i] = r.bytes()
-	}
-	t.IsReply = r.byte() != 0
-	t.IDs = r.bytes()
-	if len(t.IDs)%8 != 0 {
-		r.fail()
 	}
 	return r.done()
 }

@@ -49,7 +49,7 @@ func (s *Selected) Search(
 	if len(rest) == 0 {
 		return hits, nil
 	}
-	found, err := s.account.fullSearch(ctx, t, rest)
+	found, err := s.fullSearch(ctx, t, rest)
 	if err != nil {
 		return nil, s.svc().fault(err)
 	}
@@ -75,24 +75,30 @@ func (v *view) quickSearch(t test) (hits imap.NumSet, rest []place) {
 // searchPerRead is how many messages are read in one look at the store.
 const searchPerRead = 1024
 
-func (a *account) fullSearch(ctx context.Context, t test, rest []place) (imap.NumSet, error) {
+func (m *mailbox) fullSearch(ctx context.Context, t test, rest []place) (imap.NumSet, error) {
 	var found imap.NumSet
 	for len(rest) > 0 {
 		n := min(len(rest), searchPerRead)
-		err := a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
-			texts := newTextCursor(r)
+		err := m.account.svc.engine.View(ctx, m.account.id, func(r store.Reader) error {
+			texts, err := newTextReader(r, m.id)
+			if err != nil {
+				return err
+			}
 			defer texts.close()
 			for _, p := range rest[:n] {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				m := &searched{ctx: ctx, account: a, reader: r, texts: texts, email: emailID(p.c.email[p.i])}
-				ok, err := t.full(p, m)
-				m.close()
+				message := searched{
+					ctx: ctx, account: m.account, reader: r, texts: texts,
+					uid: p.c.uid[p.i], email: emailID(p.c.email[p.i]),
+				}
+				ok, err := t.full(p, &message)
+				message.close()
 				switch {
 				case errors.Is(err, errExpunged), errors.Is(err, store.ErrNotFound):
 				case err != nil:
-					return fmt.Errorf("search in email %d: %w", m.email, err)
+					return fmt.Errorf("search in email %d: %w", message.email, err)
 				case ok:
 					found.Add(p.c.uid[p.i])
 				}
@@ -112,10 +118,10 @@ type searched struct {
 	ctx     context.Context
 	account *account
 	reader  store.Reader
-	texts   *textCursor
+	texts   *textReader
+	uid     uint32
 	email   emailID
 
-	text    *textRecord
 	content *content
 	header  []byte
 }
@@ -126,11 +132,8 @@ func (m *searched) close() {
 	}
 }
 
-func (m *searched) textRecord() (t *textRecord, err error) {
-	if m.text == nil {
-		m.text, err = m.texts.text(m.email)
-	}
-	return m.text, err
+func (m *searched) text(column textColumn) ([]byte, error) {
+	return m.texts.text(column, m.uid, m.email)
 }
 
 func (m *searched) open() (*content, error) {
@@ -354,11 +357,11 @@ func (t *fieldTest) quick(place) verdict { return unknown }
 
 func (t *fieldTest) full(_ place, m *searched) (bool, error) {
 	if t.folded >= 0 {
-		text, err := m.textRecord()
+		text, err := m.text(textColumn(t.folded))
 		if err != nil {
 			return false, err
 		}
-		return t.needle.MatchFolded(text.Fields[t.folded]), nil
+		return t.needle.MatchFolded(text), nil
 	}
 	header, err := m.headerSection()
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 
@@ -12,31 +13,52 @@ import (
 	"tidemark/internal/store"
 )
 
-// sortRow is a message as SORT and THREAD see it.
-type sortRow struct {
-	uid  uint32
-	at   place
-	text []byte   // the texts that are asked for, one behind the other
-	ends []uint32 // where each of them ends
-	ids  []uint64
-	repl bool
+// sortRows are messages as SORT and THREAD see them.
+type sortRows struct {
+	at    []place
+	texts [textColumns][][]byte // of the columns that were read
 }
 
-func (r *sortRow) textAt(i int) []byte {
-	start := uint32(0)
-	if i > 0 {
-		start = r.ends[i-1]
+// rowsOf returns the messages of v among uids, in the order of the mailbox.
+func rowsOf(v *view, uids imap.NumSet) *sortRows {
+	rows := &sortRows{at: make([]place, 0, min(uids.Count(), uint64(v.Len())))}
+	for _, at := range v.at(v.Seqs(uids)) {
+		rows.at = append(rows.at, at)
 	}
-	return r.text[start:r.ends[i]]
+	return rows
+}
+
+// rowsPerCheck is how many rows are read before it is asked whether to go on.
+const rowsPerCheck = 4096
+
+// read fills a column. A message that was expunged meanwhile sorts as if it had nothing.
+// The texts are valid as long as what t reads.
+func (r *sortRows) read(ctx context.Context, t *textReader, column textColumn) error {
+	if r.texts[column] != nil {
+		return nil
+	}
+	texts := make([][]byte, len(r.at))
+	for i, at := range r.at {
+		if i%rowsPerCheck == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		text, err := t.text(column, at.c.uid[at.i], emailID(at.c.email[at.i]))
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		texts[i] = text
+	}
+	r.texts[column] = texts
+	return nil
 }
 
 // sent is the sent date: that of the Date header, or else INTERNALDATE
 // (RFC 5256 §2.2).
-func (r *sortRow) sent() int64 {
-	if t := r.at.c.sent[r.at.i]; t != 0 {
+func (p place) sent() int64 {
+	if t := p.c.sent[p.i]; t != 0 {
 		return t.unix()
 	}
-	return r.at.c.internal[r.at.i].unix()
+	return p.c.internal[p.i].unix()
 }
 
 // Sort returns those of uids that are in v in the order of the criteria
@@ -44,120 +66,112 @@ func (r *sortRow) sent() int64 {
 func (s *Selected) Sort(
 	ctx context.Context, version imapserver.View, order []imap.SortKey, uids imap.NumSet,
 ) ([]imap.UID, error) {
-	v := version.(*view)
-	var texts []int
-	for _, k := range order {
-		if i := slices.Index(sortTexts[:], k.Field); i >= 0 && !slices.Contains(texts, i) {
-			texts = append(texts, i)
+	rows := rowsOf(version.(*view), uids)
+	var sorted []imap.UID
+	err := s.svc().engine.View(ctx, s.account.id, func(r store.Reader) error {
+		t, err := newTextReader(r, s.mailbox.id)
+		if err != nil {
+			return err
 		}
-	}
-	rows, err := s.account.sortRows(ctx, v, uids, texts, false)
-	if err != nil {
-		return nil, s.svc().fault(err)
-	}
-	less := comparison(order, texts)
-	slices.SortFunc(rows, func(a, b *sortRow) int { return less(a, b) })
-	out := make([]imap.UID, len(rows))
-	for i, r := range rows {
-		out[i] = imap.UID(r.uid)
-	}
-	return out, nil
-}
-
-// sortRows reads the messages of v among uids: of the texts those asked for, and the
-// thread ids if ids is set. Without either nothing is read.
-func (a *account) sortRows(
-	ctx context.Context, v *view, uids imap.NumSet, texts []int, ids bool,
-) ([]*sortRow, error) {
-	all := make([]sortRow, 0, uids.Count())
-	for _, at := range v.at(v.Seqs(uids)) {
-		all = append(all, sortRow{uid: at.c.uid[at.i], at: at})
-	}
-	rows := make([]*sortRow, len(all))
-	for i := range all {
-		rows[i] = &all[i]
-	}
-	if len(texts) == 0 && !ids {
-		return rows, nil
-	}
-	for first := 0; first < len(rows); first += searchPerRead {
-		part := rows[first:min(first+searchPerRead, len(rows))]
-		err := a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
-			c := newTextCursor(r)
-			defer c.close()
-			for _, row := range part {
-				if err := row.read(c, texts, ids); err != nil {
+		defer t.close()
+		for _, k := range order {
+			if i := slices.Index(sortTexts[:], k.Field); i >= 0 {
+				if err := rows.read(ctx, t, sortColumn(i)); err != nil {
 					return err
 				}
 			}
-			return ctx.Err()
-		})
-		if err != nil {
-			return nil, err
+		}
+		sorted = rows.sorted(order)
+		return nil
+	})
+	if err != nil {
+		return nil, s.svc().fault(err)
+	}
+	return sorted, nil
+}
+
+// sortItem is a row with a number that orders it by the first criterion, as far as 64 bits
+// can tell.
+type sortItem struct {
+	rank uint64
+	row  uint32
+}
+
+func (r *sortRows) sorted(order []imap.SortKey) []imap.UID {
+	items := make([]sortItem, len(r.at))
+	rank := r.ranking(order[0])
+	for i := range items {
+		items[i] = sortItem{rank(i), uint32(i)}
+	}
+	compare := r.comparison(order)
+	slices.SortFunc(items, func(a, b sortItem) int {
+		if a.rank != b.rank {
+			return cmp.Compare(a.rank, b.rank)
+		}
+		return compare(int(a.row), int(b.row))
+	})
+	out := make([]imap.UID, len(items))
+	for i, item := range items {
+		at := r.at[item.row]
+		out[i] = imap.UID(at.c.uid[at.i])
+	}
+	return out
+}
+
+// ranking returns the sortItem.rank of rows for a criterion.
+func (r *sortRows) ranking(k imap.SortKey) func(i int) uint64 {
+	var forward func(i int) uint64
+	switch k.Field {
+	case imap.SortArrival:
+		forward = func(i int) uint64 { return ascending(r.at[i].c.internal[r.at[i].i].unix()) }
+	case imap.SortDate:
+		forward = func(i int) uint64 { return ascending(r.at[i].sent()) }
+	case imap.SortSize:
+		forward = func(i int) uint64 { return uint64(r.at[i].c.size[r.at[i].i]) }
+	default:
+		texts := r.texts[sortColumn(slices.Index(sortTexts[:], k.Field))]
+		forward = func(i int) uint64 {
+			var first [8]byte
+			copy(first[:], texts[i])
+			return binary.BigEndian.Uint64(first[:])
 		}
 	}
-	return rows, nil
+	if k.Reverse {
+		return func(i int) uint64 { return ^forward(i) }
+	}
+	return forward
 }
 
-// read fills the row. A message that was expunged meanwhile sorts as if it had nothing.
-func (r *sortRow) read(c *textCursor, texts []int, ids bool) error {
-	rec, err := c.text(emailID(r.at.c.email[r.at.i]))
-	if errors.Is(err, store.ErrNotFound) {
-		rec, err = new(textRecord), nil
-	}
-	if err != nil {
-		return err
-	}
-	n := 0
-	for _, i := range texts {
-		n += len(rec.Sort[i])
-	}
-	r.text = make([]byte, 0, n)
-	r.ends = make([]uint32, len(texts))
-	for k, i := range texts {
-		r.text = append(r.text, rec.Sort[i]...)
-		r.ends[k] = uint32(len(r.text))
-	}
-	if ids {
-		r.repl = rec.IsReply
-		r.ids = decodeThreadIDs(rec.IDs)
-	}
-	return nil
-}
+// ascending returns a number that orders as n does.
+func ascending(n int64) uint64 { return uint64(n) ^ 1<<63 }
 
 // comparison returns the order of the criteria; what is equal in all of them stays in
-// the order of the mailbox (RFC 5256 §3). texts says which text a row has at which place.
-func comparison(order []imap.SortKey, texts []int) func(a, b *sortRow) int {
-	var steps []func(a, b *sortRow) int
+// the order of the mailbox (RFC 5256 §3).
+func (r *sortRows) comparison(order []imap.SortKey) func(a, b int) int {
+	var steps []func(a, b int) int
 	for _, k := range order {
-		step := compareField(k.Field, texts)
+		step := r.step(k.Field)
 		if k.Reverse {
 			forward := step
-			step = func(a, b *sortRow) int { return -forward(a, b) }
+			step = func(a, b int) int { return -forward(a, b) }
 		}
 		steps = append(steps, step)
 	}
-	return func(a, b *sortRow) int {
+	return func(a, b int) int {
 		for _, step := range steps {
 			if c := step(a, b); c != 0 {
 				return c
 			}
 		}
-		return cmp.Compare(a.uid, b.uid)
+		return cmp.Compare(a, b)
 	}
 }
 
-func compareField(field imap.SortField, texts []int) func(a, b *sortRow) int {
-	switch field {
-	case imap.SortArrival:
-		return func(a, b *sortRow) int {
-			return cmp.Compare(a.at.c.internal[a.at.i].unix(), b.at.c.internal[b.at.i].unix())
-		}
-	case imap.SortDate:
-		return func(a, b *sortRow) int { return cmp.Compare(a.sent(), b.sent()) }
-	case imap.SortSize:
-		return func(a, b *sortRow) int { return cmp.Compare(a.at.c.size[a.at.i], b.at.c.size[b.at.i]) }
+func (r *sortRows) step(field imap.SortField) func(a, b int) int {
+	if i := slices.Index(sortTexts[:], field); i >= 0 {
+		texts := r.texts[sortColumn(i)]
+		return func(a, b int) int { return bytes.Compare(texts[a], texts[b]) }
 	}
-	i := slices.Index(texts, slices.Index(sortTexts[:], field))
-	return func(a, b *sortRow) int { return bytes.Compare(a.textAt(i), b.textAt(i)) }
+	number := r.ranking(imap.SortKey{Field: field}) // which tells all that there is to a number
+	return func(a, b int) int { return cmp.Compare(number(a), number(b)) }
 }

@@ -1,285 +1,287 @@
 package mail
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"slices"
 
 	"tidemark/imap"
 	"tidemark/imapserver"
+	"tidemark/internal/store"
 )
-
-func decodeThreadIDs(b []byte) []uint64 {
-	ids := make([]uint64, len(b)/8)
-	for i := range ids {
-		ids[i] = binary.BigEndian.Uint64(b[8*i:])
-	}
-	return ids
-}
 
 // Thread returns the threads of those of uids that are in v (RFC 5256 §3).
 func (s *Selected) Thread(
 	ctx context.Context, version imapserver.View, algorithm imap.ThreadAlgorithm, uids imap.NumSet,
 ) ([]*imap.ThreadNode, error) {
-	references := algorithm == imap.ThreadReferences
-	subject := []int{0} // of sortTexts
-	rows, err := s.account.sortRows(ctx, version.(*view), uids, subject, references)
+	rows := rowsOf(version.(*view), uids)
+	columns, build := []textColumn{subjectColumn}, threadBySubject
+	if algorithm == imap.ThreadReferences {
+		columns, build = append(columns, threadColumn), threadByReferences
+	}
+	var threads []*imap.ThreadNode
+	err := s.svc().engine.View(ctx, s.account.id, func(r store.Reader) error {
+		t, err := newTextReader(r, s.mailbox.id)
+		if err != nil {
+			return err
+		}
+		defer t.close()
+		for _, column := range columns {
+			if err := rows.read(ctx, t, column); err != nil {
+				return err
+			}
+		}
+		threads = build(rows)
+		return nil
+	})
 	if err != nil {
 		return nil, s.svc().fault(err)
 	}
-	if references {
-		return threadByReferences(rows), nil
-	}
-	return threadBySubject(rows), nil
+	return threads, nil
 }
 
-// bySent orders messages by sent date, then by their order in the mailbox.
-func bySent(a, b *sortRow) int {
-	return cmp.Or(cmp.Compare(a.sent(), b.sent()), cmp.Compare(a.uid, b.uid))
+// bySent returns the rows ordered by sent date, then by their order in the mailbox.
+func (r *sortRows) bySent() []int32 {
+	items := make([]sortItem, len(r.at))
+	for i, at := range r.at {
+		items[i] = sortItem{ascending(at.sent()), uint32(i)}
+	}
+	// Most mailboxes are nearly in this order already.
+	slices.SortFunc(items, func(a, b sortItem) int {
+		if a.rank != b.rank {
+			if a.rank < b.rank {
+				return -1
+			}
+			return 1
+		}
+		return int(a.row) - int(b.row)
+	})
+	order := make([]int32, len(items))
+	for i, item := range items {
+		order[i] = int32(item.row)
+	}
+	return order
 }
 
 // threadBySubject is ORDEREDSUBJECT: one level of replies below the first message of
 // each base subject.
-func threadBySubject(rows []*sortRow) []*imap.ThreadNode {
-	slices.SortFunc(rows, bySent)
-	first := make(map[string]*imap.ThreadNode)
-	var threads []*imap.ThreadNode
-	for _, r := range rows {
-		node := &imap.ThreadNode{UID: imap.UID(r.uid)}
-		if head := first[string(r.textAt(0))]; head != nil {
-			head.Children = append(head.Children, node)
-			continue
+func threadBySubject(r *sortRows) []*imap.ThreadNode {
+	f := newForest(len(r.at))
+	first := make(map[string]int32)
+	order := r.bySent()
+	for _, n := range order {
+		subject := string(r.texts[subjectColumn][n])
+		if head, ok := first[subject]; ok {
+			f.parent[n] = head
+		} else {
+			first[subject] = n
 		}
-		first[string(r.textAt(0))] = node
-		threads = append(threads, node)
 	}
-	return threads
+	return f.threads(r, order)
 }
 
-// threadNode is a message, or a dummy (row is nil) that stands for one that is not
-// there.
-type threadNode struct {
-	row      *sortRow
-	parent   *threadNode
-	children []*threadNode
+// forest is threads in the making. Its nodes are numbers: those of the rows, and from
+// there on dummies that stand for messages that are not there.
+type forest struct {
+	rows   int32
+	parent []int32 // of each node, none at the top
 }
+
+const none = int32(-1)
+
+func newForest(rows int) *forest {
+	f := &forest{rows: int32(rows), parent: make([]int32, rows, rows+rows/4)}
+	for i := range f.parent {
+		f.parent[i] = none
+	}
+	return f
+}
+
+func (f *forest) dummy() int32 {
+	f.parent = append(f.parent, none)
+	return int32(len(f.parent) - 1)
+}
+
+func (f *forest) isDummy(n int32) bool { return n >= f.rows }
 
 // maxAncestors bounds the walk to the root of a thread. A message further down starts a
 // thread of its own, so that no chain of replies costs more than linear time.
 const maxAncestors = 1000
 
 // threadByReferences is REFERENCES. The numbers are those of its steps in RFC 5256 §3.
-func threadByReferences(rows []*sortRow) []*imap.ThreadNode {
-	t := &threader{byID: make(map[uint64]*threadNode, len(rows))}
-	for _, r := range rows {
-		t.add(r)
-	}
-	for _, n := range t.messages {
-		t.link(n) // (1)
-	}
-	roots := t.roots()   // (2) and (3)
-	sortSiblings(roots)  // (4)
-	roots = merge(roots) // (5)
-	sortThreads(roots)   // (6)
-	return threadsOf(roots)
-}
-
-type threader struct {
-	byID     map[uint64]*threadNode
-	messages []*threadNode
-	dummies  []*threadNode
-}
-
-// add makes the node of a message. Of several with one Message-ID, or without any, only
-// the first can be referred to.
-func (t *threader) add(r *sortRow) {
-	n := &threadNode{row: r}
-	t.messages = append(t.messages, n)
-	if len(r.ids) == 0 || r.ids[0] == 0 {
-		return
-	}
-	if t.byID[r.ids[0]] == nil {
-		t.byID[r.ids[0]] = n
-	}
+//
+// Steps (4) and (6) order siblings by sent date, a dummy by the first of its children.
+// Nothing is sorted but all messages, once: going through them in that order finds the
+// siblings in theirs.
+func threadByReferences(r *sortRows) []*imap.ThreadNode {
+	f := newForest(len(r.at))
+	f.link(r.texts[threadColumn]) // (1) and (2)
+	f.prune()                     // (3)
+	order := r.bySent()
+	f.merge(r, order)          // (4) and (5)
+	return f.threads(r, order) // (6)
 }
 
 // link makes each reference the parent of the next (1A), and the last one the parent of
-// the message whatever was thought before (1B).
-func (t *threader) link(n *threadNode) {
-	var last *threadNode
-	if len(n.row.ids) > 1 {
-		for _, id := range n.row.ids[1:] {
-			ref := t.byID[id]
-			if ref == nil {
-				ref = &threadNode{}
-				t.byID[id] = ref
-				t.dummies = append(t.dummies, ref)
+// the message whatever was thought before (1B). Of several messages with one Message-ID, or
+// without any, only the first can be referred to.
+func (f *forest) link(threads [][]byte) {
+	byID := make(map[uint64]int32, len(threads)+len(threads)/4)
+	for n, ids := range threads {
+		if len(ids) == 0 {
+			continue
+		}
+		id := binary.BigEndian.Uint64(ids[1:])
+		if _, taken := byID[id]; id != 0 && !taken {
+			byID[id] = int32(n)
+		}
+	}
+	for i, ids := range threads {
+		n, last := int32(i), none
+		for k := 9; k < len(ids); k += 8 {
+			id := binary.BigEndian.Uint64(ids[k:])
+			ref, ok := byID[id]
+			if !ok {
+				ref = f.dummy()
+				byID[id] = ref
 			}
-			if last != nil && ref.parent == nil && !isBelow(last, ref) {
-				ref.parent = last
+			if last != none && f.parent[ref] == none && !f.isBelow(last, ref) {
+				f.parent[ref] = last
 			}
 			last = ref
 		}
-	}
-	n.parent = nil
-	if last != nil && !isBelow(last, n) {
-		n.parent = last
+		f.parent[n] = none
+		if last != none && !f.isBelow(last, n) {
+			f.parent[n] = last
+		}
 	}
 }
 
 // isBelow says whether n is ancestor, or stands below it, or is so deep that nothing
 // more is to be put below it.
-func isBelow(n, ancestor *threadNode) bool {
+func (f *forest) isBelow(n, ancestor int32) bool {
 	for range maxAncestors {
-		if n == nil {
+		if n == none {
 			return false
 		}
 		if n == ancestor {
 			return true
 		}
-		n = n.parent
+		n = f.parent[n]
 	}
 	return true
 }
 
-// roots turns the parents into lists of children and prunes dummies: one without children
-// goes, one with children is replaced by them, except that a dummy at the top stays
-// while it holds more than one child together.
-func (t *threader) roots() []*threadNode {
-	all := append(t.messages, t.dummies...)
-	for _, n := range all {
-		if n.parent != nil {
-			n.parent.children = append(n.parent.children, n)
-		}
+// above returns the message above n, without the dummies between; if there is none, the
+// dummy at the top, if there is one. It makes the way shorter for the next that asks.
+func (f *forest) above(n int32) int32 {
+	top := f.parent[n]
+	for top != none && f.isDummy(top) && f.parent[top] != none {
+		top = f.parent[top]
 	}
-	var roots []*threadNode
-	for _, n := range all {
-		if n.parent == nil {
-			roots = append(roots, n)
-		}
+	for p := f.parent[n]; p != top; {
+		p, f.parent[p] = f.parent[p], top
 	}
-	for _, n := range bottomUp(roots) {
-		n.children = promote(n.children)
-	}
-	var kept []*threadNode
-	for _, n := range roots {
-		switch {
-		case n.row != nil || len(n.children) > 1:
-			kept = append(kept, n)
-		case len(n.children) == 1:
-			kept = append(kept, n.children[0])
-		}
-	}
-	return kept
+	return top
 }
 
-func promote(children []*threadNode) []*threadNode {
-	if !slices.ContainsFunc(children, func(n *threadNode) bool { return n.row == nil }) {
-		return children
-	}
-	var out []*threadNode
-	for _, n := range children {
-		if n.row == nil {
-			out = append(out, n.children...)
-		} else {
-			out = append(out, n)
+// prune puts the children of dummies in their place. Only at the top a dummy stays, as
+// long as it holds more than one message together.
+func (f *forest) prune() {
+	children := make([]int32, len(f.parent))
+	for n := range f.rows {
+		f.parent[n] = f.above(n)
+		if p := f.parent[n]; p != none {
+			children[p]++
 		}
 	}
-	return out
-}
-
-// bottomUp lists the nodes of the trees so that children come before their parents. It
-// does not recurse: threads can be deep.
-func bottomUp(roots []*threadNode) []*threadNode {
-	order := slices.Clone(roots)
-	for i := 0; i < len(order); i++ {
-		order = append(order, order[i].children...)
-	}
-	slices.Reverse(order)
-	return order
-}
-
-// head is the message that stands for a thread: itself, or of a dummy the first child.
-func (n *threadNode) head() *sortRow {
-	if n.row == nil {
-		return n.children[0].row
-	}
-	return n.row
-}
-
-// sortSiblings orders threads by sent date; the children of a dummy, by which it is
-// ordered, first.
-func sortSiblings(nodes []*threadNode) {
-	for _, n := range nodes {
-		if n.row == nil {
-			slices.SortFunc(n.children, func(a, b *threadNode) int { return bySent(a.head(), b.head()) })
+	for n := range f.rows {
+		if p := f.parent[n]; p != none && f.isDummy(p) && children[p] == 1 {
+			f.parent[n] = none
 		}
 	}
-	slices.SortFunc(nodes, func(a, b *threadNode) int { return bySent(a.head(), b.head()) })
 }
 
-// sortThreads orders all siblings by sent date, the youngest generation first.
-func sortThreads(roots []*threadNode) {
-	for _, n := range bottomUp(roots) {
-		slices.SortFunc(n.children, func(a, b *threadNode) int { return bySent(a.head(), b.head()) })
+// thread is one at the top, and the message that stands for it: itself, or of a dummy the
+// first child.
+type thread struct{ root, head int32 }
+
+// tops returns the threads, given all messages ordered by sent date.
+func (f *forest) tops(order []int32) []thread {
+	var tops []thread
+	seen := make([]bool, len(f.parent))
+	for _, n := range order {
+		switch p := f.above(n); {
+		case p == none:
+			tops = append(tops, thread{n, n})
+		case f.isDummy(p) && !seen[p]:
+			seen[p] = true
+			tops = append(tops, thread{p, n})
+		}
 	}
-	sortSiblings(roots)
+	return tops
 }
 
 // merge joins the threads at the top that have one base subject.
-func merge(roots []*threadNode) []*threadNode {
-	table := make(map[string]*threadNode) // (5B)
-	for _, n := range roots {
-		subject := string(n.head().textAt(0))
-		have := table[subject]
-		if subject != "" && (have == nil || have.row != nil &&
-			(n.row == nil || have.row.repl && !n.row.repl)) {
-			table[subject] = n
+func (f *forest) merge(r *sortRows, order []int32) {
+	tops := f.tops(order)
+	isReply := func(n int32) bool {
+		ids := r.texts[threadColumn][n]
+		return len(ids) > 0 && ids[0] != 0
+	}
+	table := make(map[string]int32, len(tops)) // (5B)
+	for _, t := range tops {
+		subject := r.texts[subjectColumn][t.head]
+		have, ok := table[string(subject)]
+		if len(subject) > 0 && (!ok || !f.isDummy(have) &&
+			(f.isDummy(t.root) || isReply(have) && !isReply(t.root))) {
+			table[string(subject)] = t.root
 		}
 	}
-	gone := make(map[*threadNode]bool)
-	var added []*threadNode
-	for _, n := range roots { // (5C)
-		subject := string(n.head().textAt(0))
-		if subject == "" || table[subject] == n {
+	for _, t := range tops { // (5C)
+		subject := r.texts[subjectColumn][t.head]
+		have, ok := table[string(subject)]
+		if !ok || have == t.root {
 			continue
 		}
-		have := table[subject]
-		switch {
-		case n.row == nil && have.row == nil:
-			have.children = append(have.children, n.children...)
-			gone[n] = true
-		case have.row == nil, n.row != nil && n.row.repl && !have.row.repl:
-			have.children = append(have.children, n)
-			gone[n] = true
-		default:
-			both := &threadNode{children: []*threadNode{have, n}}
-			gone[have], gone[n] = true, true
-			added = append(added, both)
-			table[subject] = both
+		if f.isDummy(have) || isReply(t.root) && !isReply(have) {
+			f.parent[t.root] = have // two dummies become one, see above
+			continue
 		}
+		both := f.dummy()
+		f.parent[have], f.parent[t.root] = both, both
+		table[string(subject)] = both
 	}
-	roots = append(roots, added...)
-	return slices.DeleteFunc(roots, func(n *threadNode) bool { return gone[n] })
 }
 
-// threadsOf returns the threads in the form of package imap.
-func threadsOf(roots []*threadNode) []*imap.ThreadNode {
-	made := make(map[*threadNode]*imap.ThreadNode)
-	for _, n := range bottomUp(roots) {
-		out := &imap.ThreadNode{}
-		if n.row != nil {
-			out.UID = imap.UID(n.row.uid)
+// threads returns the threads in the form of package imap, given all messages ordered by
+// sent date.
+func (f *forest) threads(r *sortRows, order []int32) []*imap.ThreadNode {
+	children := make([]int32, len(f.parent))
+	for _, n := range order {
+		if p := f.above(n); p != none {
+			children[p]++
 		}
-		for _, c := range n.children {
-			out.Children = append(out.Children, made[c])
-		}
-		made[n] = out
 	}
-	threads := make([]*imap.ThreadNode, len(roots))
-	for i, n := range roots {
-		threads[i] = made[n]
+	nodes := make([]imap.ThreadNode, len(f.parent))
+	places := make([]*imap.ThreadNode, len(order)) // for all lists of children
+	var threads []*imap.ThreadNode
+	for _, n := range order {
+		node := &nodes[n]
+		node.UID = imap.UID(r.at[n].c.uid[r.at[n].i])
+		p := f.above(n)
+		if p == none {
+			threads = append(threads, node)
+			continue
+		}
+		parent := &nodes[p]
+		if parent.Children == nil {
+			parent.Children, places = places[:0:children[p]], places[children[p]:]
+			if f.isDummy(p) {
+				threads = append(threads, parent)
+			}
+		}
+		parent.Children = append(parent.Children, node)
 	}
 	return threads
 }
