@@ -293,7 +293,8 @@ type Limits struct {
 
 // Storage is how the disk and the memory for it are used.
 type Storage struct {
-	// The memory used to keep parts of the store that were read lately.
+	// The memory used to keep parts of the store that were read lately. While little
+	// mail comes in, 64 MiB that are set aside for new mail are used for it, too.
 	CacheSize Size `toml:"cache_size" min:"1MB" max:"1TB"`
 	// The room that is left free on the disk. With less, no mail is taken, and reading
 	// and deleting go on. 0 means 128 MiB, or a twentieth of the disk if that is less.

@@ -83,7 +83,7 @@ var docs = map[string]string{
 	"limits.unauthenticated_per_address":   "The most connections from one address that have not logged in yet.",
 	"limits.commands_per_second":           "The most commands in a second that one connection may send. Further ones wait.",
 	"storage":                              "How the disk and the memory for it are used.",
-	"storage.cache_size":                   "The memory used to keep parts of the store that were read lately.",
+	"storage.cache_size":                   "The memory used to keep parts of the store that were read lately. While little mail comes in, 64 MiB that are set aside for new mail are used for it, too.",
 	"storage.min_free":                     "The room that is left free on the disk. With less, no mail is taken, and reading and deleting go on. 0 means 128 MiB, or a twentieth of the disk if that is less.",
 	"admin":                                "How the other commands talk to a running server.",
 	"admin.socket":                         "The unix socket of the administration commands. A relative path lies in the data directory. Only the server's own user and root can use it.",

@@ -14,7 +14,8 @@ type Options struct {
 	FS vfs.FS
 	// Logger takes what an operator should know; nil means slog.Default.
 	Logger *slog.Logger
-	// CacheSize is the memory for blocks of tables, in bytes; 0 means 64 MiB.
+	// CacheSize is the memory for blocks of tables, in bytes; 0 means 64 MiB. While
+	// there are fewer memory tables than under load, it is up to two of them more.
 	CacheSize int64
 	// MemTableSize is the memory in bytes that takes new changes before they are
 	// written to tables; some three times as much is used under load. 0 means

@@ -15,12 +15,17 @@ import (
 	"tidemark/internal/store"
 )
 
+// keptMemTables is the number of memory tables that Pebble keeps once it has filled
+// one: that in use and one to use again. It takes the memory of all it has from the
+// cache, of which nothing would be left without this allowance.
+const keptMemTables = 2
+
 // pebbleOptions returns the settings of Pebble.
 func (e *Engine) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
 		FS:                          e.fs,
 		Logger:                      pebbleLogger{e.log, e.fault},
-		CacheSize:                   e.opts.CacheSize,
+		CacheSize:                   e.opts.CacheSize + keptMemTables*e.opts.MemTableSize,
 		MemTableSize:                uint64(e.opts.MemTableSize),
 		MemTableStopWritesThreshold: 1000, // see backlog
 		FormatMajorVersion:          pebble.FormatValueSeparation,
