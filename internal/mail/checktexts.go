@@ -3,6 +3,8 @@ package mail
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"slices"
 
 	"tidemark/internal/store"
 )
@@ -10,62 +12,64 @@ import (
 // texts checks that the text columns of a mailbox are all there, and that of each message of
 // v they have what its textRecord has.
 func (c *checker) texts(r store.Reader, id mailboxID, v *view) error {
-	t, err := newTextReader(r, id)
+	all := rowsOf(v, v.allUIDs()).at
+	t, err := newTextReader(r, id, all)
 	if err != nil {
 		return err
 	}
 	defer t.close()
+	blocks, err := readTextBlocks(r, id)
+	if err != nil {
+		return err
+	}
 	var last uint32
-	for _, block := range t.blocks {
+	for _, block := range blocks {
 		if block.first <= last {
 			c.problemf("mailbox %d: text columns from UID %d overlap", id, block.first)
 		}
 		last = block.last
 		for k := range textColumns {
-			c.textColumn(r, id, k, block)
+			if err := checkColumn(r, id, k, block); err != nil {
+				c.problemf("mailbox %d: text column %d from UID %d: %v", id, k, block.first, err)
+			}
 		}
 	}
-	for _, ch := range v.chunks {
-		for i, uid := range ch.uid {
-			if err := c.messageTexts(t, uid, emailID(ch.email[i])); err != nil {
-				c.problemf("mailbox %d: texts of UID %d: %v", id, uid, err)
-			}
+	for _, at := range all {
+		if err := checkTexts(t, at); err != nil {
+			c.problemf("mailbox %d: texts of UID %d: %v", id, at.uid(), err)
 		}
 	}
 	return nil
 }
 
-// textColumn checks that a column has the messages that its block says.
-func (c *checker) textColumn(r store.Reader, id mailboxID, k textColumn, block textBlock) {
-	b, err := r.Get(columnKey(id, k, block.first))
-	var column columnCursor
-	if err == nil {
-		column, err = newColumnCursor(block, b)
+// checkColumn checks that a column has the messages that its block says.
+func checkColumn(r store.Reader, id mailboxID, k textColumn, block textBlock) error {
+	c, err := get(r, columnKey(id, k, block.first), decodeColumn)
+	if err != nil {
+		return err
 	}
-	n := uint32(0)
-	for err == nil && column.next() {
-		n++
+	if have := (textBlock{c.uids.Min(), c.uids.Max(), uint32(c.uids.Count())}); have != block {
+		return fmt.Errorf("has UIDs %v, the block is %v", have, block)
 	}
-	if err == nil {
-		err = column.texts.done()
+	if !slices.IsSortedFunc(c.terms, bytes.Compare) {
+		return errors.New("its terms are out of order")
 	}
-	if err != nil || n != block.messages {
-		c.problemf("mailbox %d: text column %d from UID %d has %d of %d messages: %v", id, k, block.first, n, block.messages, err)
-	}
+	return nil
 }
 
-func (c *checker) messageTexts(t *textReader, uid uint32, email emailID) error {
-	rec, err := t.single.text(email)
+// checkTexts compares what the columns have of a message with its textRecord.
+func checkTexts(t *textReader, at place) error {
+	rec, err := t.single.text(at.email())
 	if err != nil {
 		return nil // which is said of the email
 	}
 	for k, want := range rec {
-		text, err := t.text(textColumn(k), uid, email)
+		have, err := t.term(textColumn(k), at)
 		if err != nil {
 			return err
 		}
-		if !bytes.Equal(text, want) {
-			return errors.New("a column differs from the text record")
+		if !bytes.Equal(have.text, want) {
+			return fmt.Errorf("column %d differs from the text record", k)
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,7 +81,7 @@ func (m *mailbox) fullSearch(ctx context.Context, t test, rest []place) (imap.Nu
 	for len(rest) > 0 {
 		n := min(len(rest), searchPerRead)
 		err := m.account.svc.engine.View(ctx, m.account.id, func(r store.Reader) error {
-			texts, err := newTextReader(r, m.id)
+			texts, err := newTextReader(r, m.id, rest[:n])
 			if err != nil {
 				return err
 			}
@@ -91,7 +92,7 @@ func (m *mailbox) fullSearch(ctx context.Context, t test, rest []place) (imap.Nu
 				}
 				message := searched{
 					ctx: ctx, account: m.account, reader: r, texts: texts,
-					uid: p.c.uid[p.i], email: emailID(p.c.email[p.i]),
+					at: p, email: p.email(),
 				}
 				ok, err := t.full(p, &message)
 				message.close()
@@ -119,7 +120,7 @@ type searched struct {
 	account *account
 	reader  store.Reader
 	texts   *textReader
-	uid     uint32
+	at      place
 	email   emailID
 
 	content *content
@@ -130,10 +131,6 @@ func (m *searched) close() {
 	if m.content != nil {
 		m.content.Close()
 	}
-}
-
-func (m *searched) text(column textColumn) ([]byte, error) {
-	return m.texts.text(column, m.uid, m.email)
 }
 
 func (m *searched) open() (*content, error) {
@@ -340,6 +337,9 @@ type fieldTest struct {
 	needle *message.Needle
 	name   string
 	folded int // index in textFields, -1 if the field is not kept there
+
+	known []verdict // of the terms of a column: many messages have one text
+	of    *column
 }
 
 func headerTest(k imap.SearchHeader) test {
@@ -353,15 +353,33 @@ func headerTest(k imap.SearchHeader) test {
 	return t
 }
 
+// matchTerm says whether a text matches. Each term of a column is looked at once.
+func (t *fieldTest) matchTerm(text term) bool {
+	if text.in == nil {
+		return t.needle.MatchFolded(text.text)
+	}
+	if t.of != text.in {
+		t.of = text.in
+		t.known = slices.Grow(t.known[:0], len(text.in.terms))[:len(text.in.terms)]
+		for i := range t.known {
+			t.known[i] = unknown
+		}
+	}
+	if t.known[text.index] == unknown {
+		t.known[text.index] = verdictOf(t.needle.MatchFolded(text.text))
+	}
+	return t.known[text.index] == yes
+}
+
 func (t *fieldTest) quick(place) verdict { return unknown }
 
 func (t *fieldTest) full(_ place, m *searched) (bool, error) {
 	if t.folded >= 0 {
-		text, err := m.text(textColumn(t.folded))
+		text, err := m.texts.term(textColumn(t.folded), m.at)
 		if err != nil {
 			return false, err
 		}
-		return t.needle.MatchFolded(text), nil
+		return t.matchTerm(text), nil
 	}
 	header, err := m.headerSection()
 	if err != nil {

@@ -2,9 +2,7 @@ package mail
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"slices"
 
@@ -15,8 +13,9 @@ import (
 
 // sortRows are messages as SORT and THREAD see them.
 type sortRows struct {
-	at    []place
-	texts [textColumns][][]byte // of the columns that were read
+	at      []place
+	ranks   [textColumns][]uint32 // of the columns that were ranked
+	threads [][]byte              // of threadColumn
 }
 
 // rowsOf returns the messages of v among uids, in the order of the mailbox.
@@ -31,25 +30,63 @@ func rowsOf(v *view, uids imap.NumSet) *sortRows {
 // rowsPerCheck is how many rows are read before it is asked whether to go on.
 const rowsPerCheck = 4096
 
-// read fills a column. A message that was expunged meanwhile sorts as if it had nothing.
-// The texts are valid as long as what t reads.
-func (r *sortRows) read(ctx context.Context, t *textReader, column textColumn) error {
-	if r.texts[column] != nil {
-		return nil
-	}
-	texts := make([][]byte, len(r.at))
+// eachTerm calls fn with the term of each row. A message that was expunged meanwhile has
+// nothing.
+func (r *sortRows) eachTerm(ctx context.Context, t *textReader, k textColumn, fn func(row int, text term)) error {
 	for i, at := range r.at {
 		if i%rowsPerCheck == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		text, err := t.text(column, at.c.uid[at.i], emailID(at.c.email[at.i]))
+		text, err := t.term(k, at)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		texts[i] = text
+		fn(i, text)
 	}
-	r.texts[column] = texts
 	return nil
+}
+
+// rank works out the order of the rows by a text: equal texts have equal ranks, none has 0.
+func (r *sortRows) rank(ctx context.Context, t *textReader, k textColumn) error {
+	var lists termLists
+	var in *column
+	var single []loneText
+	terms := make([]uint32, len(r.at)) // each row's, counted through all lists
+	err := r.eachTerm(ctx, t, k, func(row int, text term) {
+		if text.in == nil {
+			single = append(single, loneText{text.text, row})
+			return
+		}
+		if text.in != in {
+			in = text.in
+			lists.add(in.terms)
+		}
+		terms[row] = lists.last + uint32(text.index)
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(single, func(a, b loneText) int { return bytes.Compare(a.text, b.text) })
+	list := make([][]byte, len(single))
+	for i, s := range single {
+		list[i] = s.text
+	}
+	lists.add(list)
+	for i, s := range single {
+		terms[s.row] = lists.last + uint32(i)
+	}
+	ranks := lists.ranks()
+	for i, n := range terms {
+		terms[i] = ranks[n]
+	}
+	r.ranks[k] = terms
+	return nil
+}
+
+// loneText is a text that stands in no column.
+type loneText struct {
+	text []byte
+	row  int
 }
 
 // sent is the sent date: that of the Date header, or else INTERNALDATE
@@ -69,14 +106,15 @@ func (s *Selected) Sort(
 	rows := rowsOf(version.(*view), uids)
 	var sorted []imap.UID
 	err := s.svc().engine.View(ctx, s.account.id, func(r store.Reader) error {
-		t, err := newTextReader(r, s.mailbox.id)
+		t, err := newTextReader(r, s.mailbox.id, rows.at)
 		if err != nil {
 			return err
 		}
 		defer t.close()
 		for _, k := range order {
-			if i := slices.Index(sortTexts[:], k.Field); i >= 0 {
-				if err := rows.read(ctx, t, sortColumn(i)); err != nil {
+			column, isText := sortColumnOf(k.Field)
+			if isText && rows.ranks[column] == nil {
+				if err := rows.rank(ctx, t, column); err != nil {
 					return err
 				}
 			}
@@ -90,26 +128,13 @@ func (s *Selected) Sort(
 	return sorted, nil
 }
 
-// sortItem is a row with a number that orders it by the first criterion, as far as 64 bits
-// can tell.
-type sortItem struct {
-	rank uint64
-	row  uint32
-}
-
+// sorted returns the UIDs of the rows in order.
 func (r *sortRows) sorted(order []imap.SortKey) []imap.UID {
 	items := make([]sortItem, len(r.at))
-	rank := r.ranking(order[0])
 	for i := range items {
-		items[i] = sortItem{rank(i), uint32(i)}
+		items[i].row = uint32(i)
 	}
-	compare := r.comparison(order)
-	slices.SortFunc(items, func(a, b sortItem) int {
-		if a.rank != b.rank {
-			return cmp.Compare(a.rank, b.rank)
-		}
-		return compare(int(a.row), int(b.row))
-	})
+	r.sort(items, order)
 	out := make([]imap.UID, len(items))
 	for i, item := range items {
 		at := r.at[item.row]
@@ -118,60 +143,66 @@ func (r *sortRows) sorted(order []imap.SortKey) []imap.UID {
 	return out
 }
 
-// ranking returns the sortItem.rank of rows for a criterion.
-func (r *sortRows) ranking(k imap.SortKey) func(i int) uint64 {
-	var forward func(i int) uint64
-	switch k.Field {
-	case imap.SortArrival:
-		forward = func(i int) uint64 { return ascending(r.at[i].c.internal[r.at[i].i].unix()) }
-	case imap.SortDate:
-		forward = func(i int) uint64 { return ascending(r.at[i].sent()) }
-	case imap.SortSize:
-		forward = func(i int) uint64 { return uint64(r.at[i].c.size[r.at[i].i]) }
-	default:
-		texts := r.texts[sortColumn(slices.Index(sortTexts[:], k.Field))]
-		forward = func(i int) uint64 {
-			var first [8]byte
-			copy(first[:], texts[i])
-			return binary.BigEndian.Uint64(first[:])
+// sortItem is a row with the number that orders it by one criterion.
+type sortItem struct {
+	rank uint64
+	row  uint32
+}
+
+// byRank keeps in the order of the mailbox what is equal (RFC 5256 §3).
+func byRank(a, b sortItem) int {
+	switch {
+	case a.rank < b.rank:
+		return -1
+	case a.rank > b.rank:
+		return 1
+	}
+	return int(a.row) - int(b.row)
+}
+
+// sort orders items by the first criterion, then what is equal by the others.
+func (r *sortRows) sort(items []sortItem, order []imap.SortKey) {
+	if len(items) < 2 || len(order) == 0 {
+		return
+	}
+	number := r.number(order[0].Field)
+	for i := range items {
+		items[i].rank = number(int(items[i].row))
+		if order[0].Reverse {
+			items[i].rank = ^items[i].rank
 		}
 	}
-	if k.Reverse {
-		return func(i int) uint64 { return ^forward(i) }
+	slices.SortFunc(items, byRank)
+	for len(items) > 0 {
+		n := 1
+		for n < len(items) && items[n].rank == items[0].rank {
+			n++
+		}
+		r.sort(items[:n], order[1:])
+		items = items[n:]
 	}
-	return forward
+}
+
+// number returns what orders rows by a field.
+func (r *sortRows) number(field imap.SortField) func(row int) uint64 {
+	switch field {
+	case imap.SortArrival:
+		return func(row int) uint64 { return ascending(r.at[row].c.internal[r.at[row].i].unix()) }
+	case imap.SortDate:
+		return func(row int) uint64 { return ascending(r.at[row].sent()) }
+	case imap.SortSize:
+		return func(row int) uint64 { return uint64(r.at[row].c.size[r.at[row].i]) }
+	}
+	column, _ := sortColumnOf(field)
+	ranks := r.ranks[column]
+	return func(row int) uint64 { return uint64(ranks[row]) }
 }
 
 // ascending returns a number that orders as n does.
 func ascending(n int64) uint64 { return uint64(n) ^ 1<<63 }
 
-// comparison returns the order of the criteria; what is equal in all of them stays in
-// the order of the mailbox (RFC 5256 §3).
-func (r *sortRows) comparison(order []imap.SortKey) func(a, b int) int {
-	var steps []func(a, b int) int
-	for _, k := range order {
-		step := r.step(k.Field)
-		if k.Reverse {
-			forward := step
-			step = func(a, b int) int { return -forward(a, b) }
-		}
-		steps = append(steps, step)
-	}
-	return func(a, b int) int {
-		for _, step := range steps {
-			if c := step(a, b); c != 0 {
-				return c
-			}
-		}
-		return cmp.Compare(a, b)
-	}
-}
-
-func (r *sortRows) step(field imap.SortField) func(a, b int) int {
-	if i := slices.Index(sortTexts[:], field); i >= 0 {
-		texts := r.texts[sortColumn(i)]
-		return func(a, b int) int { return bytes.Compare(texts[a], texts[b]) }
-	}
-	number := r.ranking(imap.SortKey{Field: field}) // which tells all that there is to a number
-	return func(a, b int) int { return cmp.Compare(number(a), number(b)) }
+// sortColumnOf returns the column of a field that is text.
+func sortColumnOf(field imap.SortField) (column textColumn, isText bool) {
+	i := slices.Index(sortTexts[:], field)
+	return sortColumn(i), i >= 0
 }

@@ -1,9 +1,11 @@
 package mail
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 
 	"tidemark/imap"
@@ -75,48 +77,92 @@ func (t textBlocks) find(uid uint32) *textBlock {
 	return &t[k]
 }
 
-// appendColumn returns a column as it is stored: the UIDs, then a text for each.
-func appendColumn(uids imap.NumSet, texts []byte) []byte {
+// encodeColumn returns the column of texts, one for each of uids, as it is stored: the UIDs,
+// the terms, which are the different texts in their order, and for each message the index of
+// its term.
+func encodeColumn(uids imap.NumSet, texts [][]byte) []byte {
+	terms := slices.Clone(texts)
+	slices.SortFunc(terms, bytes.Compare)
+	terms = slices.CompactFunc(terms, bytes.Equal)
 	b := appendSet([]byte{columnVersion}, uids)
-	return append(b, texts...)
+	b = binary.AppendUvarint(b, uint64(len(terms)))
+	for _, term := range terms {
+		b = appendField(b, term)
+	}
+	for _, text := range texts {
+		i, _ := slices.BinarySearchFunc(terms, text, bytes.Compare)
+		b = binary.LittleEndian.AppendUint16(b, uint16(i))
+	}
+	return b
 }
 
-// columnCursor goes over the texts of one column.
+// column is a column in memory.
+type column struct {
+	uids  imap.NumSet
+	terms [][]byte // ascending
+	index []byte   // into terms, 2 octets a message, little endian
+}
+
+func decodeColumn(b []byte) (*column, error) {
+	r := newReader(b, columnVersion, "text column")
+	c := &column{uids: r.set()}
+	c.terms = make([][]byte, r.count())
+	for i := range c.terms {
+		c.terms[i] = r.bytes()
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	c.index = r.b
+	if uint64(len(c.index)) != 2*c.uids.Count() {
+		return nil, fmt.Errorf("%w: text column has %d octets of indexes for %d messages",
+			store.ErrCorrupt, len(c.index), c.uids.Count())
+	}
+	return c, nil
+}
+
+// columnCursor goes over the messages of a column.
 type columnCursor struct {
+	*column
 	block textBlock
 	ahead imap.NumSet // UIDs behind the current one
-	texts reader      // and their texts
+	n     int         // messages up to the current one
 	uid   uint32      // the current message, 0 before the first
-	text  []byte
-}
-
-func newColumnCursor(block textBlock, b []byte) (columnCursor, error) {
-	r := newReader(b, columnVersion, "text column")
-	c := columnCursor{block: block, ahead: r.set()}
-	c.texts = *r
-	return c, r.err
-}
-
-// next goes to the next message; false means that there is none.
-func (c *columnCursor) next() bool {
-	if len(c.ahead) == 0 {
-		return false
-	}
-	r := &c.ahead[0]
-	c.uid, c.text = r.Start, c.texts.bytes()
-	if r.Start == r.Stop {
-		c.ahead = c.ahead[1:]
-	} else {
-		r.Start++
-	}
-	return c.texts.err == nil
 }
 
 // seek goes on to uid, and says whether it is there.
-func (c *columnCursor) seek(uid uint32) (bool, error) {
-	for c.uid < uid && c.next() {
+func (c *columnCursor) seek(uid uint32) bool {
+	for c.uid < uid && len(c.ahead) > 0 {
+		r := &c.ahead[0]
+		if r.Stop < uid { // all of it is before
+			c.n += int(r.Stop - r.Start + 1)
+			c.uid, c.ahead = r.Stop, c.ahead[1:]
+			continue
+		}
+		step := max(uid, r.Start) - r.Start
+		c.n += int(step) + 1
+		c.uid = r.Start + step
+		if r.Start = c.uid + 1; c.uid == r.Stop {
+			c.ahead = c.ahead[1:]
+		}
 	}
-	return c.uid == uid, c.texts.err
+	return c.uid == uid
+}
+
+// term returns the index of the current message's term.
+func (c *columnCursor) term() (int, error) {
+	i := int(binary.LittleEndian.Uint16(c.index[2*c.n-2:]))
+	if i >= len(c.terms) {
+		return 0, fmt.Errorf("%w: text column has no term %d", store.ErrCorrupt, i)
+	}
+	return i, nil
+}
+
+// term is a text of a message, and where it stands in a column.
+type term struct {
+	text  []byte
+	index int
+	in    *column // nil if the text stands alone
 }
 
 // textReader reads texts of a mailbox's messages. It is made for going through messages in
@@ -124,59 +170,77 @@ func (c *columnCursor) seek(uid uint32) (bool, error) {
 type textReader struct {
 	r       store.Reader
 	mailbox mailboxID
-	blocks  textBlocks
+	blocks  textBlocks // that are worth reading
 	columns [textColumns]columnCursor
 	single  *textCursor
 }
 
-// newTextReader returns a textReader, which must be closed.
-func newTextReader(r store.Reader, id mailboxID) (*textReader, error) {
+// worthColumn is how many messages of a block must be asked for, if reading its columns is
+// to be cheaper than reading their textRecords.
+const worthColumn = 8
+
+// newTextReader returns a textReader, which must be closed, for the given messages.
+func newTextReader(r store.Reader, id mailboxID, messages []place) (*textReader, error) {
 	blocks, err := readTextBlocks(r, id)
 	if err != nil {
 		return nil, fmt.Errorf("mailbox %d: %w", id, err)
 	}
-	return &textReader{r: r, mailbox: id, blocks: blocks, single: newTextCursor(r)}, nil
+	t := &textReader{r: r, mailbox: id, single: newTextCursor(r)}
+	for _, block := range blocks {
+		behind := func(uid uint32) int {
+			return sort.Search(len(messages), func(i int) bool { return messages[i].uid() >= uid })
+		}
+		if behind(block.last)-behind(block.first) >= worthColumn-1 {
+			t.blocks = append(t.blocks, block)
+		}
+	}
+	return t, nil
 }
 
 func (t *textReader) close() { t.single.close() }
 
-// text returns a text of the message that has uid and is email, or store.ErrNotFound. It is
-// valid as long as what the reader returns.
-func (t *textReader) text(column textColumn, uid uint32, email emailID) ([]byte, error) {
-	c := &t.columns[column]
+// term returns a text of a message, or store.ErrNotFound. It is valid as long as what the
+// reader returns.
+func (t *textReader) term(k textColumn, p place) (term, error) {
+	c, uid := &t.columns[k], p.uid()
 	if uid < c.uid || uid > c.block.last {
-		if err := t.enter(column, uid); err != nil {
-			return nil, err
+		if err := t.enter(k, uid); err != nil {
+			return term{}, err
 		}
 	}
-	if found, err := c.seek(uid); found || err != nil {
-		return c.text, err
+	if c.seek(uid) {
+		i, err := c.term()
+		if err != nil {
+			return term{}, fmt.Errorf("mailbox %d, UID %d: %w", t.mailbox, uid, err)
+		}
+		return term{c.terms[i], i, c.column}, nil
 	}
-	rec, err := t.single.text(email)
+	rec, err := t.single.text(p.email())
 	if err != nil {
-		return nil, err
+		return term{}, err
 	}
-	return rec[column], nil
+	return term{text: rec[k]}, nil
 }
 
-// enter opens the column of the block that uid is in. Where there is none the column
+// enter opens the column of the block that uid is in. Where there is none the cursor
 // is left empty.
-func (t *textReader) enter(column textColumn, uid uint32) error {
-	c := &t.columns[column]
-	*c = columnCursor{}
+func (t *textReader) enter(k textColumn, uid uint32) error {
+	t.columns[k] = columnCursor{}
 	block := t.blocks.find(uid)
 	if block == nil {
 		return nil
 	}
-	b, err := t.r.Get(columnKey(t.mailbox, column, block.first))
-	if err == nil {
-		*c, err = newColumnCursor(*block, b)
-	}
+	b, err := t.r.Get(columnKey(t.mailbox, k, block.first))
 	if errors.Is(err, store.ErrNotFound) {
-		err = fmt.Errorf("%w: text column %d from UID %d is missing", store.ErrCorrupt, column, block.first)
+		err = fmt.Errorf("%w: text column is missing", store.ErrCorrupt)
+	}
+	var c *column
+	if err == nil {
+		c, err = decodeColumn(b)
 	}
 	if err != nil {
-		return fmt.Errorf("mailbox %d: %w", t.mailbox, err)
+		return fmt.Errorf("mailbox %d, text column %d from UID %d: %w", t.mailbox, k, block.first, err)
 	}
+	t.columns[k] = columnCursor{column: c, block: *block, ahead: slices.Clone(c.uids)}
 	return nil
 }

@@ -150,21 +150,21 @@ func (p *textPlan) read(r store.Reader) error {
 // buildBlock makes a block of the first n messages of the run.
 func buildBlock(c *textCursor, run []place) (block builtBlock, n int, err error) {
 	var uids imap.NumSet
-	var texts [textColumns][]byte
+	var texts [textColumns][][]byte
 	octets := 0
 	for n < min(len(run), textBlockMessages) && octets < textBlockOctets {
 		at := run[n]
 		n++
-		rec, err := c.text(emailID(at.c.email[at.i]))
+		rec, err := c.text(at.email())
 		if errors.Is(err, store.ErrNotFound) {
 			continue // expunged meanwhile, and gone
 		}
 		if err != nil {
 			return block, 0, err
 		}
-		uids.Add(at.c.uid[at.i])
+		uids.Add(at.uid())
 		for k, text := range rec {
-			texts[k] = appendField(texts[k], text)
+			texts[k] = append(texts[k], text)
 			octets += len(text)
 		}
 	}
@@ -172,7 +172,7 @@ func buildBlock(c *textCursor, run []place) (block builtBlock, n int, err error)
 		block.textBlock = textBlock{uids.Min(), uids.Max(), uint32(uids.Count())}
 	}
 	for k := range texts {
-		block.columns[k] = appendColumn(uids, texts[k])
+		block.columns[k] = encodeColumn(uids, texts[k])
 	}
 	return block, n, nil
 }

@@ -15,23 +15,26 @@ func (s *Selected) Thread(
 	ctx context.Context, version imapserver.View, algorithm imap.ThreadAlgorithm, uids imap.NumSet,
 ) ([]*imap.ThreadNode, error) {
 	rows := rowsOf(version.(*view), uids)
-	columns, build := []textColumn{subjectColumn}, threadBySubject
-	if algorithm == imap.ThreadReferences {
-		columns, build = append(columns, threadColumn), threadByReferences
-	}
 	var threads []*imap.ThreadNode
 	err := s.svc().engine.View(ctx, s.account.id, func(r store.Reader) error {
-		t, err := newTextReader(r, s.mailbox.id)
+		t, err := newTextReader(r, s.mailbox.id, rows.at)
 		if err != nil {
 			return err
 		}
 		defer t.close()
-		for _, column := range columns {
-			if err := rows.read(ctx, t, column); err != nil {
-				return err
-			}
+		if err := rows.rank(ctx, t, subjectColumn); err != nil {
+			return err
 		}
-		threads = build(rows)
+		if algorithm != imap.ThreadReferences {
+			threads = threadBySubject(rows)
+			return nil
+		}
+		rows.threads = make([][]byte, len(rows.at))
+		err = rows.eachTerm(ctx, t, threadColumn, func(row int, ids term) { rows.threads[row] = ids.text })
+		if err != nil {
+			return err
+		}
+		threads = threadByReferences(rows)
 		return nil
 	})
 	if err != nil {
@@ -46,16 +49,7 @@ func (r *sortRows) bySent() []int32 {
 	for i, at := range r.at {
 		items[i] = sortItem{ascending(at.sent()), uint32(i)}
 	}
-	// Most mailboxes are nearly in this order already.
-	slices.SortFunc(items, func(a, b sortItem) int {
-		if a.rank != b.rank {
-			if a.rank < b.rank {
-				return -1
-			}
-			return 1
-		}
-		return int(a.row) - int(b.row)
-	})
+	slices.SortFunc(items, byRank)
 	order := make([]int32, len(items))
 	for i, item := range items {
 		order[i] = int32(item.row)
@@ -67,14 +61,13 @@ func (r *sortRows) bySent() []int32 {
 // each base subject.
 func threadBySubject(r *sortRows) []*imap.ThreadNode {
 	f := newForest(len(r.at))
-	first := make(map[string]int32)
 	order := r.bySent()
+	first := newSubjectTable(r)
 	for _, n := range order {
-		subject := string(r.texts[subjectColumn][n])
-		if head, ok := first[subject]; ok {
+		if head := first[r.subject(n)]; head != none {
 			f.parent[n] = head
 		} else {
-			first[subject] = n
+			first[r.subject(n)] = n
 		}
 	}
 	return f.threads(r, order)
@@ -115,8 +108,8 @@ const maxAncestors = 1000
 // siblings in theirs.
 func threadByReferences(r *sortRows) []*imap.ThreadNode {
 	f := newForest(len(r.at))
-	f.link(r.texts[threadColumn]) // (1) and (2)
-	f.prune()                     // (3)
+	f.link(r.threads) // (1) and (2)
+	f.prune()         // (3)
 	order := r.bySent()
 	f.merge(r, order)          // (4) and (5)
 	return f.threads(r, order) // (6)
@@ -225,33 +218,48 @@ func (f *forest) tops(order []int32) []thread {
 // merge joins the threads at the top that have one base subject.
 func (f *forest) merge(r *sortRows, order []int32) {
 	tops := f.tops(order)
-	isReply := func(n int32) bool {
-		ids := r.texts[threadColumn][n]
-		return len(ids) > 0 && ids[0] != 0
-	}
-	table := make(map[string]int32, len(tops)) // (5B)
+	table := newSubjectTable(r) // (5B)
 	for _, t := range tops {
-		subject := r.texts[subjectColumn][t.head]
-		have, ok := table[string(subject)]
-		if len(subject) > 0 && (!ok || !f.isDummy(have) &&
-			(f.isDummy(t.root) || isReply(have) && !isReply(t.root))) {
-			table[string(subject)] = t.root
+		subject := r.subject(t.head)
+		have := table[subject]
+		if subject != 0 && (have == none || !f.isDummy(have) &&
+			(f.isDummy(t.root) || r.isReply(have) && !r.isReply(t.root))) {
+			table[subject] = t.root
 		}
 	}
 	for _, t := range tops { // (5C)
-		subject := r.texts[subjectColumn][t.head]
-		have, ok := table[string(subject)]
-		if !ok || have == t.root {
+		subject := r.subject(t.head)
+		have := table[subject]
+		if subject == 0 || have == t.root {
 			continue
 		}
-		if f.isDummy(have) || isReply(t.root) && !isReply(have) {
-			f.parent[t.root] = have // two dummies become one, see above
+		if f.isDummy(have) || r.isReply(t.root) && !r.isReply(have) {
+			f.parent[t.root] = have // of two dummies the children become siblings, see above
 			continue
 		}
 		both := f.dummy()
 		f.parent[have], f.parent[t.root] = both, both
-		table[string(subject)] = both
+		table[subject] = both
 	}
+}
+
+// subject returns the rank of a message's base subject.
+func (r *sortRows) subject(n int32) uint32 { return r.ranks[subjectColumn][n] }
+
+// isReply says whether a message's subject is that of a reply.
+func (r *sortRows) isReply(n int32) bool { return len(r.threads[n]) > 0 && r.threads[n][0] != 0 }
+
+// newSubjectTable returns a table with room for a node for each subject, all none.
+func newSubjectTable(r *sortRows) []int32 {
+	ranks := uint32(0)
+	for _, n := range r.ranks[subjectColumn] {
+		ranks = max(ranks, n+1)
+	}
+	table := make([]int32, ranks)
+	for i := range table {
+		table[i] = none
+	}
+	return table
 }
 
 // threads returns the threads in the form of package imap, given all messages ordered by

@@ -1,10 +1,14 @@
 package mail
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"tidemark/imap"
 	"tidemark/imapserver"
@@ -87,13 +91,12 @@ func TestThreadReferences(t *testing.T) {
 func TestThreadLongChain(t *testing.T) {
 	const messages = 50_000
 	c := &chunk{uid: []uint32{1}, sent: []packedTime{0}, internal: []packedTime{0}}
-	rows := &sortRows{at: make([]place, messages)}
-	rows.texts[subjectColumn] = make([][]byte, messages)
-	rows.texts[threadColumn] = make([][]byte, messages)
+	rows := &sortRows{at: make([]place, messages), threads: make([][]byte, messages)}
+	rows.ranks[subjectColumn] = make([]uint32, messages)
 	for i := range messages {
 		rows.at[i] = place{c, 0}
 		ids := binary.BigEndian.AppendUint64([]byte{0}, uint64(i+1))
-		rows.texts[threadColumn][i] = binary.BigEndian.AppendUint64(ids, uint64(i))
+		rows.threads[i] = binary.BigEndian.AppendUint64(ids, uint64(i))
 	}
 	n := 0
 	for _, root := range threadByReferences(rows) {
@@ -138,4 +141,75 @@ func TestSort(t *testing.T) {
 			t.Errorf("%v: %v, want %s (%v)", tc.order, got, tc.want, err)
 		}
 	}
+}
+
+// SORT must give the order that comparing whole texts gives, wherever the texts stand, also of
+// texts that begin another, and with the criteria reversed.
+func TestSortAgainstComparison(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		word := rapid.Custom(func(t *rapid.T) string {
+			prefix := rapid.SampledFrom([]string{"", "a", "hello w", "hello world", strings.Repeat("x", 40)}).Draw(t, "prefix")
+			return prefix + rapid.StringOfN(rapid.RuneFrom([]rune("\x00\x01z")), 0, 9, -1).Draw(t, "rest")
+		})
+		n := rapid.IntRange(0, 40).Draw(t, "messages")
+		subjects := rapid.SliceOfN(word, n, n).Draw(t, "subjects")
+		c := &chunk{uid: make([]uint32, n), size: make([]uint32, n)}
+		rows := &sortRows{}
+		for i := range n {
+			c.uid[i] = uint32(i + 1)
+			c.size[i] = rapid.Uint32Range(0, 3).Draw(t, "size")
+			rows.at = append(rows.at, place{c, i})
+		}
+		rows.ranks[subjectColumn] = ranksInLists(t, subjects)
+		order := []imap.SortKey{
+			{Field: imap.SortSubject, Reverse: rapid.Bool().Draw(t, "reverse")},
+			{Field: imap.SortSize, Reverse: rapid.Bool().Draw(t, "reverse")},
+		}
+		want := make([]imap.UID, n)
+		for i := range want {
+			want[i] = imap.UID(i + 1)
+		}
+		slices.SortFunc(want, func(x, y imap.UID) int {
+			a, b := int(x-1), int(y-1)
+			bySubject, bySize := cmp.Compare(subjects[a], subjects[b]), cmp.Compare(c.size[a], c.size[b])
+			if order[0].Reverse {
+				bySubject = -bySubject
+			}
+			if order[1].Reverse {
+				bySize = -bySize
+			}
+			return cmp.Or(bySubject, bySize, cmp.Compare(a, b))
+		})
+		if got := rows.sorted(order); !slices.Equal(got, want) {
+			t.Fatalf("%v, want %v", got, want)
+		}
+	})
+}
+
+// ranksInLists spreads texts over some lists and returns their ranks.
+func ranksInLists(t *rapid.T, texts []string) []uint32 {
+	var lists termLists
+	numbers := make([]uint32, len(texts))
+	for from := 0; from < len(texts); {
+		to := rapid.IntRange(from+1, len(texts)).Draw(t, "list")
+		sorted := slices.Sorted(slices.Values(texts[from:to]))
+		list := make([][]byte, len(sorted))
+		for i, s := range sorted {
+			list[i] = []byte(s)
+		}
+		lists.add(list)
+		for i := range texts[from:to] {
+			at, _ := slices.BinarySearch(sorted, texts[from+i])
+			numbers[from+i] = lists.last + uint32(at)
+		}
+		from = to
+	}
+	ranks := lists.ranks()
+	for i, number := range numbers {
+		if (ranks[number] == 0) != (texts[i] == "") {
+			t.Fatalf("text %q has rank %d", texts[i], ranks[number])
+		}
+		numbers[i] = ranks[number]
+	}
+	return numbers
 }

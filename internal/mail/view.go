@@ -122,6 +122,9 @@ type place struct {
 	i int
 }
 
+func (p place) uid() uint32    { return p.c.uid[p.i] }
+func (p place) email() emailID { return emailID(p.c.email[p.i]) }
+
 // at yields the places of the given positions.
 func (v *view) at(seqs imap.NumSet) iter.Seq2[uint32, place] {
 	return func(yield func(uint32, place) bool) {
