@@ -2,6 +2,7 @@ package mail
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -149,15 +150,49 @@ type sortItem struct {
 	row  uint32
 }
 
-// byRank keeps in the order of the mailbox what is equal (RFC 5256 §3).
-func byRank(a, b sortItem) int {
-	switch {
-	case a.rank < b.rank:
-		return -1
-	case a.rank > b.rank:
-		return 1
+// sortByRank keeps in their order items that are equal (RFC 5256 §3).
+func sortByRank(items []sortItem) {
+	if len(items) < radixMin {
+		slices.SortStableFunc(items, func(a, b sortItem) int { return cmp.Compare(a.rank, b.rank) })
+		return
 	}
-	return int(a.row) - int(b.row)
+	var differ uint64
+	for _, item := range items {
+		differ |= item.rank ^ items[0].rank
+	}
+	other := make([]sortItem, len(items))
+	for shift := 0; shift < 64; shift += radixBits {
+		if differ>>shift&(1<<radixBits-1) == 0 {
+			continue
+		}
+		sortByDigit(other, items, shift)
+		copy(items, other)
+	}
+}
+
+// From radixMin items on it is cheaper to count how often each digit of the ranks occurs, a
+// digit of radixBits at a time, than to compare items.
+const (
+	radixMin  = 4096
+	radixBits = 16
+)
+
+// sortByDigit copies items to sorted in the order of one digit of their ranks.
+func sortByDigit(sorted, items []sortItem, shift int) {
+	next := make([]uint32, 1<<radixBits) // where the next item with that digit goes
+	for _, item := range items {
+		next[item.rank>>shift&(1<<radixBits-1)]++
+	}
+	before := uint32(0)
+	for digit, n := range next {
+		next[digit] = before
+		before += n
+	}
+	for _, item := range items {
+		digit := item.rank >> shift & (1<<radixBits - 1)
+		sorted[next[digit]] = item
+		next[digit]++
+	}
 }
 
 // sort orders items by the first criterion, then what is equal by the others.
@@ -172,7 +207,7 @@ func (r *sortRows) sort(items []sortItem, order []imap.SortKey) {
 			items[i].rank = ^items[i].rank
 		}
 	}
-	slices.SortFunc(items, byRank)
+	sortByRank(items)
 	for len(items) > 0 {
 		n := 1
 		for n < len(items) && items[n].rank == items[0].rank {

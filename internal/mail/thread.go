@@ -3,7 +3,6 @@ package mail
 import (
 	"context"
 	"encoding/binary"
-	"slices"
 
 	"tidemark/imap"
 	"tidemark/imapserver"
@@ -49,7 +48,7 @@ func (r *sortRows) bySent() []int32 {
 	for i, at := range r.at {
 		items[i] = sortItem{ascending(at.sent()), uint32(i)}
 	}
-	slices.SortFunc(items, byRank)
+	sortByRank(items)
 	order := make([]int32, len(items))
 	for i, item := range items {
 		order[i] = int32(item.row)

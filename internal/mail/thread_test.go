@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -184,6 +185,23 @@ func TestSortAgainstComparison(t *testing.T) {
 			t.Fatalf("%v, want %v", got, want)
 		}
 	})
+}
+
+// Many items must be sorted as few are: by rank, and in their order where ranks are equal.
+func TestSortByRankMany(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, bits := range []int{4, 15, 16, 31, 33, 64} {
+		items := make([]sortItem, radixMin+r.IntN(100))
+		for i := range items {
+			items[i] = sortItem{r.Uint64() >> (64 - bits), uint32(i)}
+		}
+		sortByRank(items)
+		if !slices.IsSortedFunc(items, func(a, b sortItem) int {
+			return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.row, b.row))
+		}) {
+			t.Errorf("ranks of %d bits: not in order", bits)
+		}
+	}
 }
 
 // ranksInLists spreads texts over some lists and returns their ranks.
