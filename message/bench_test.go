@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	mailcorpus "tidemark/bench/corpus"
 )
 
 // typicalMessage returns a message of about 24 KB: text, the same as HTML, and an
@@ -81,6 +83,28 @@ func BenchmarkMatchText(b *testing.B) {
 	for b.Loop() {
 		if found, err := n.MatchText(bytes.NewReader(msg), root, true); found || err != nil {
 			b.Fatal(found, err)
+		}
+	}
+}
+
+// BenchmarkMatchCorpus looks for a word that is nowhere in mail of real sizes and several
+// languages.
+func BenchmarkMatchCorpus(b *testing.B) {
+	msgs := mailcorpus.Generator{Seed: 1}.Messages(500)
+	roots := make([]*Part, len(msgs))
+	var size int64
+	for i, msg := range msgs {
+		roots[i] = scanIn(msg, 0).Root
+		size += int64(len(msg))
+	}
+	n := NewNeedle("not in there")
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		for i, msg := range msgs {
+			if found, err := n.MatchText(bytes.NewReader(msg), roots[i], true); found || err != nil {
+				b.Fatal(found, err)
+			}
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package message
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"slices"
 	"unicode"
 	"unicode/utf8"
@@ -15,70 +17,156 @@ import (
 // "FI", and "ß" only itself. Each character is folded by itself, which lets a text be
 // folded in pieces. Octets that are not UTF-8 are taken for windows-1252.
 func Fold(dst []byte, s string) []byte {
-	for i := 0; i < len(s); {
-		if c := s[i]; c < utf8.RuneSelf {
-			dst = append(dst, asciiUpper[c])
-			i++
-			continue
-		}
-		r, n := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && n == 1 {
-			r = charmap.Windows1252.DecodeByte(s[i])
-		}
-		dst = foldRune(dst, r)
-		i += n
-	}
+	dst, _ = foldBytes(dst, []byte(s), false)
 	return dst
 }
 
 // foldBytes is Fold for a piece of a text. If more is to come, an incomplete
 // character at its end is not folded but returned as rest.
 func foldBytes(dst, s []byte, more bool) (folded, rest []byte) {
-	dst = slices.Grow(dst, len(s))
+	out, n := dst[:cap(dst)], len(dst)
 	for i := 0; i < len(s); {
-		if c := s[i]; c < utf8.RuneSelf {
-			dst = append(dst, asciiUpper[c])
-			i++
+		if room := len(s) - i + wordSize; len(out)-n < room {
+			out = slices.Grow(out[:n], room)
+			out = out[:cap(out)]
+		}
+		if s[i] < utf8.RuneSelf {
+			k := foldASCII(out[n:], s[i:])
+			i, n = i+k, n+k
 			continue
 		}
-		if more && !utf8.FullRune(s[i:]) {
-			return dst, s[i:]
+		if i+1 < len(s) {
+			if f := pairFold(s[i], s[i+1]); f != 0 {
+				n += f.put(out[n:])
+				i += 2
+				continue
+			}
 		}
-		r, n := utf8.DecodeRune(s[i:])
-		if r == utf8.RuneError && n == 1 {
+		if more && !utf8.FullRune(s[i:]) {
+			return out[:n], s[i:]
+		}
+		r, size := utf8.DecodeRune(s[i:])
+		if r == utf8.RuneError && size == 1 {
 			r = charmap.Windows1252.DecodeByte(s[i])
 		}
-		dst = foldRune(dst, r)
-		i += n
+		i += size
+		if f := lookupFold(r); f != 0 {
+			n += f.put(out[n:])
+			continue
+		}
+		out = appendFold(out[:n], r)
+		n, out = len(out), out[:cap(out)]
 	}
-	return dst, nil
+	return out[:n], nil
 }
 
-// asciiUpper is the fold of each ASCII character.
-var asciiUpper = func() (t [utf8.RuneSelf]byte) {
+// wordSize is the number of octets that are folded at once, and so the room that must
+// be left behind what was written.
+const wordSize = 8
+
+// foldASCII writes the fold of the ASCII characters that src begins with to dst, and
+// returns their number. It may write up to wordSize octets more.
+func foldASCII(dst, src []byte) int {
+	i := 0
+	for ; i+wordSize <= len(src); i += wordSize {
+		w := binary.LittleEndian.Uint64(src[i:])
+		binary.LittleEndian.PutUint64(dst[i:], upperWord(w))
+		if other := w & highBits; other != 0 {
+			return i + bits.TrailingZeros64(other)/8
+		}
+	}
+	for ; i < len(src) && src[i] < utf8.RuneSelf; i++ {
+		dst[i] = upper(src[i])
+	}
+	return i
+}
+
+const (
+	eachByte = 0x0101_0101_0101_0101
+	highBits = 0x80 * eachByte
+)
+
+// upperWord gives eight ASCII letters their upper case at once. An octet that is not
+// ASCII spoils those behind it.
+func upperWord(w uint64) uint64 {
+	fromA := w + (0x80-'a')*eachByte   // has the high bit where an octet is at least 'a'
+	pastZ := w + (0x80-'z'-1)*eachByte // and where it is more than 'z'
+	return w ^ (fromA&^pastZ&highBits)>>2
+}
+
+// upper returns an ASCII letter in upper case and anything else as it is.
+func upper(c byte) byte {
+	if 'a' <= c && c <= 'z' {
+		return c - ('a' - 'A')
+	}
+	return c
+}
+
+// shortFold is a fold of up to seven octets, with their number in the highest one;
+// zero stands for a fold that is longer or not known.
+type shortFold uint64
+
+func makeShortFold(fold []byte) shortFold {
+	if len(fold) >= wordSize {
+		return 0
+	}
+	var w [wordSize]byte
+	copy(w[:], fold)
+	w[wordSize-1] = byte(len(fold))
+	return shortFold(binary.LittleEndian.Uint64(w[:]))
+}
+
+// put writes the fold to dst, wordSize octets in all, and returns its length.
+func (f shortFold) put(dst []byte) int {
+	binary.LittleEndian.PutUint64(dst, uint64(f))
+	return int(f >> 56)
+}
+
+// The folds of the characters that most texts use beside ideographs.
+var (
+	alphabetFolds    = makeFolds(0, 0x500)       // Latin, Greek, Cyrillic
+	punctuationFolds = makeFolds(0x2000, 0x2070) // dashes and quotes
+	kanaFolds        = makeFolds(0x3000, 0x3100) // Hiragana, Katakana, their punctuation
+	wideFolds        = makeFolds(0xff00, 0xfff0) // full-width and half-width forms
+)
+
+// makeFolds has the folds of the characters from first to end, end excluded.
+func makeFolds(first, end rune) []shortFold {
+	t := make([]shortFold, end-first)
 	for i := range t {
-		t[i] = byte(unicode.ToTitle(rune(i)))
+		t[i] = makeShortFold(appendFold(nil, first+rune(i)))
 	}
 	return t
-}()
-
-// foldTable has the folds of the characters that most alphabets use: Latin, Greek and
-// Cyrillic.
-var foldTable = func() (t [0x500]string) {
-	for r := range t {
-		t[r] = string(appendFold(nil, rune(r)))
-	}
-	return t
-}()
-
-// foldRune appends the fold of r.
-func foldRune(dst []byte, r rune) []byte {
-	if int(r) < len(foldTable) {
-		return append(dst, foldTable[r]...)
-	}
-	return appendFold(dst, r)
 }
 
+// pairFold returns the fold of a character of two octets if it is in a table.
+func pairFold(a, b byte) shortFold {
+	if a < 0xc2 || a > 0xd3 || b&0xc0 != 0x80 {
+		return 0
+	}
+	return alphabetFolds[int(a&0x1f)<<6|int(b&0x3f)]
+}
+
+// lookupFold returns the fold of r if it is in a table.
+func lookupFold(r rune) shortFold {
+	switch {
+	case int(r) < len(alphabetFolds):
+		return alphabetFolds[r]
+	case r < 0x2000:
+		return 0
+	case r < 0x2070:
+		return punctuationFolds[r-0x2000]
+	case r < 0x3000:
+		return 0
+	case r < 0x3100:
+		return kanaFolds[r-0x3000]
+	case 0xff00 <= r && r < 0xfff0:
+		return wideFolds[r-0xff00]
+	}
+	return 0
+}
+
+// appendFold works out the fold of r and appends it.
 func appendFold(dst []byte, r rune) []byte {
 	switch {
 	case 0x4e00 <= r && r <= 0x9fff: // ideographs have neither case nor parts
