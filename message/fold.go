@@ -60,10 +60,6 @@ func foldBytes(dst, s []byte, more bool) (folded, rest []byte) {
 	return out[:n], nil
 }
 
-// wordSize is the number of octets that are folded at once, and so the room that must
-// be left behind what was written.
-const wordSize = 8
-
 // foldASCII writes the fold of the ASCII characters that src begins with to dst, and
 // returns their number. It may write up to wordSize octets more.
 func foldASCII(dst, src []byte) int {
@@ -102,26 +98,6 @@ func upper(c byte) byte {
 	return c
 }
 
-// shortFold is a fold of up to seven octets, with their number in the highest one;
-// zero stands for a fold that is longer or not known.
-type shortFold uint64
-
-func makeShortFold(fold []byte) shortFold {
-	if len(fold) >= wordSize {
-		return 0
-	}
-	var w [wordSize]byte
-	copy(w[:], fold)
-	w[wordSize-1] = byte(len(fold))
-	return shortFold(binary.LittleEndian.Uint64(w[:]))
-}
-
-// put writes the fold to dst, wordSize octets in all, and returns its length.
-func (f shortFold) put(dst []byte) int {
-	binary.LittleEndian.PutUint64(dst, uint64(f))
-	return int(f >> 56)
-}
-
 // The folds of the characters that most texts use beside ideographs.
 var (
 	alphabetFolds    = makeFolds(0, 0x500)       // Latin, Greek, Cyrillic
@@ -131,16 +107,16 @@ var (
 )
 
 // makeFolds has the folds of the characters from first to end, end excluded.
-func makeFolds(first, end rune) []shortFold {
-	t := make([]shortFold, end-first)
+func makeFolds(first, end rune) []packed {
+	t := make([]packed, end-first)
 	for i := range t {
-		t[i] = makeShortFold(appendFold(nil, first+rune(i)))
+		t[i] = pack(appendFold(nil, first+rune(i)))
 	}
 	return t
 }
 
 // pairFold returns the fold of a character of two octets if it is in a table.
-func pairFold(a, b byte) shortFold {
+func pairFold(a, b byte) packed {
 	if a < 0xc2 || a > 0xd3 || b&0xc0 != 0x80 {
 		return 0
 	}
@@ -148,7 +124,7 @@ func pairFold(a, b byte) shortFold {
 }
 
 // lookupFold returns the fold of r if it is in a table.
-func lookupFold(r rune) shortFold {
+func lookupFold(r rune) packed {
 	switch {
 	case int(r) < len(alphabetFolds):
 		return alphabetFolds[r]

@@ -12,7 +12,7 @@ type Needle struct {
 	key    []byte
 	folded []byte // scratch
 	line   []byte // scratch
-	read   []byte // scratch
+	leaf   leafText
 	plain  window
 	html   window
 }
@@ -112,48 +112,33 @@ func (n *Needle) matchFields(src io.ReaderAt, ext Extent) (bool, error) {
 
 // matchBody looks for the key in a leaf's text.
 func (n *Needle) matchBody(src io.ReaderAt, p *Part) (bool, error) {
-	const piece = 32 << 10
-	if n.read == nil {
-		n.read = make([]byte, piece)
-	}
-	r, ok := DecodeTransfer(io.NewSectionReader(src, p.Body.Offset, p.Body.Length), p.Encoding)
-	if !ok {
+	if !n.leaf.open(src, p) {
 		return false, nil
 	}
-	r = searchedText(p.Charset, r)
 	n.plain.reset()
 	n.html.reset()
-	var markup *htmlText
-	if p.Subtype == "html" {
-		markup = &htmlText{}
-	}
+	var markup htmlText
 	for {
-		k, err := r.Read(n.read)
-		if n.plain.add(n.read[:k]) {
-			return true, nil
-		}
-		if markup != nil {
-			n.line = markup.write(n.line[:0], n.read[:k])
-			if n.html.add(n.line) {
-				return true, nil
-			}
-		}
-		if err == io.EOF {
-			return n.plain.finish() || markup != nil && n.html.add(markup.finish(nil)) || n.html.finish(), nil
-		}
+		text, last, err := n.leaf.next()
 		if err != nil {
 			return false, err
 		}
+		if n.plain.add(text, last) {
+			return true, nil
+		}
+		if p.Subtype == "html" {
+			n.line = markup.write(n.line[:0], text)
+			if last {
+				n.line = markup.finish(n.line)
+			}
+			if n.html.add(n.line, last) {
+				return true, nil
+			}
+		}
+		if last {
+			return false, nil
+		}
 	}
-}
-
-// searchedText is CharsetReader, but leaves out the conversion that folding does
-// anyway.
-func searchedText(label string, r io.Reader) io.Reader {
-	if lookupCharset(label) == nil {
-		return r
-	}
-	return CharsetReader(label, r)
 }
 
 // window looks for a key in a folded text that comes in pieces. It holds the end of
@@ -167,24 +152,18 @@ type window struct {
 
 func (w *window) reset() { w.folded, w.rest = w.folded[:0], w.rest[:0] }
 
-// add takes the next piece of the text and says whether the key ends in it.
-func (w *window) add(text []byte) bool {
+// add takes the next piece of the text and says whether the key ends in it. Behind the
+// last piece there is no incomplete character.
+func (w *window) add(text []byte, last bool) bool {
 	if len(w.rest) > 0 {
 		w.joined = append(append(w.joined[:0], w.rest...), text...)
 		text = w.joined
 	}
-	return w.look(text, true)
-}
-
-// finish says whether the key ends in what was held back.
-func (w *window) finish() bool { return w.look(w.rest, false) }
-
-func (w *window) look(text []byte, more bool) bool {
 	if over := len(w.folded) - (len(w.key) - 1); over > 0 {
 		w.folded = append(w.folded[:0], w.folded[over:]...)
 	}
 	var rest []byte
-	w.folded, rest = foldBytes(w.folded, text, more)
+	w.folded, rest = foldBytes(w.folded, text, !last)
 	w.rest = append(w.rest[:0], rest...)
 	return bytes.Contains(w.folded, w.key)
 }

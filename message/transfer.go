@@ -1,6 +1,10 @@
 package message
 
-import "io"
+import (
+	"bytes"
+	"io"
+	"slices"
+)
 
 // DecodeTransfer returns a reader of r's content without its transfer encoding, as
 // Part.Encoding names it (RFC 2045 §6). ok is false for an encoding that is not
@@ -99,14 +103,10 @@ const (
 
 func (d *base64Decoder) decode(dst, src []byte) []byte {
 	for i := 0; i < len(src); {
-		for d.n == 0 && i+4 <= len(src) {
-			a, b := base64Values[src[i]], base64Values[src[i+1]]
-			c, e := base64Values[src[i+2]], base64Values[src[i+3]]
-			if (a|b|c|e)&(padValue|junkValue) != 0 {
-				break
-			}
-			dst = append(dst, a<<2|b>>4, b<<4|c>>2, c<<6|e)
-			i += 4
+		if d.n == 0 {
+			var k int
+			dst, k = appendGroups(dst, src[i:])
+			i += k
 		}
 		if i < len(src) {
 			dst = d.octet(dst, base64Values[src[i]])
@@ -114,6 +114,24 @@ func (d *base64Decoder) decode(dst, src []byte) []byte {
 		}
 	}
 	return dst
+}
+
+// appendGroups decodes the whole groups that src begins with, up to the first octet
+// outside of the alphabet, and returns the octets taken.
+func appendGroups(dst, src []byte) ([]byte, int) {
+	out, n := slices.Grow(dst, len(src)/4*3), len(dst)
+	out = out[:cap(out)]
+	i := 0
+	for ; i+4 <= len(src); i += 4 {
+		a, b := base64Values[src[i]], base64Values[src[i+1]]
+		c, e := base64Values[src[i+2]], base64Values[src[i+3]]
+		if (a|b|c|e)&(padValue|junkValue) != 0 {
+			break
+		}
+		out[n+2], out[n+1], out[n] = c<<6|e, b<<4|c>>2, a<<2|b>>4
+		n += 3
+	}
+	return out[:n], i
 }
 
 func (d *base64Decoder) octet(dst []byte, v byte) []byte {
@@ -185,9 +203,11 @@ func (d *quotedPrintableDecoder) decode(dst, src []byte) []byte {
 	for len(src) > 0 {
 		if len(d.held) == 0 {
 			n := plainRun(src)
-			dst, src = append(dst, src[:n]...), src[n:]
-			if len(src) == 0 {
-				break
+			if dst = append(dst, src[:n]...); n == 0 {
+				dst, n = appendEscape(dst, src)
+			}
+			if src = src[n:]; n > 0 {
+				continue
 			}
 		}
 		d.held = append(d.held, src[0])
@@ -197,19 +217,54 @@ func (d *quotedPrintableDecoder) decode(dst, src []byte) []byte {
 	return dst
 }
 
-// plainRun returns how many octets at the start of src stand for themselves
-// whatever follows them.
+// plainRun returns how many octets at the start of src stand for themselves whatever
+// follows them. It looks at one line's length at a time, so that octets which end a
+// run are not looked for again and again.
 func plainRun(src []byte) int {
-	for i, c := range src {
-		if c == '=' || c == ' ' || c == '\t' {
-			// White space within a line is plain too.
-			if c != '=' && i+1 < len(src) && src[i+1] > ' ' && src[i+1] != '=' {
-				continue
-			}
-			return i
-		}
+	const line = 128
+	src = src[:min(len(src), line)]
+	escape := bytes.IndexByte(src, '=')
+	if escape >= 0 {
+		src = src[:escape]
 	}
-	return len(src)
+	for start := 0; ; {
+		i := bytes.IndexByte(src[start:], '\n')
+		if i < 0 {
+			break
+		}
+		// White space at the end of a line is not plain, that within one is.
+		if n := plainLine(src[:start+i]); n < start+i {
+			return n
+		}
+		start += i + 1
+	}
+	if escape >= 0 {
+		return escape
+	}
+	return plainLine(src)
+}
+
+// plainLine returns the length of a line without the white space at its end and, if there
+// is some, without the CR behind it.
+func plainLine(line []byte) int {
+	text := bytes.TrimSuffix(line, []byte{'\r'})
+	if plain := trimEnd(text); len(plain) < len(text) {
+		return len(plain)
+	}
+	return len(line)
+}
+
+// appendEscape decodes what src begins with, if that is an octet in hexadecimal or a soft
+// line break that is whole, and returns the octets taken.
+func appendEscape(dst, src []byte) ([]byte, int) {
+	switch {
+	case len(src) < 3 || src[0] != '=':
+	case src[1] == '\r' && src[2] == '\n':
+		return dst, 3
+	case unhex(src[1]) >= 0 && unhex(src[2]) >= 0:
+		return append(dst, byte(unhex(src[1])<<4|unhex(src[2]))), 3
+	}
+	return dst, 0
 }
 
 // decide appends what the held octets stand for, if that is certain by now.
