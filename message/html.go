@@ -1,7 +1,9 @@
 package message
 
 import (
+	"encoding/binary"
 	"html"
+	"math/bits"
 	"strings"
 )
 
@@ -39,10 +41,12 @@ const maxHTMLWord = 40
 func (h *htmlText) write(dst, src []byte) []byte {
 	for i := 0; i < len(src); {
 		if h.state == htmlPlain {
-			n := wordLen(src[i:])
-			dst = append(dst, src[i:i+n]...)
-			h.spaced = h.spaced && n == 0
-			if i += n; i == len(src) {
+			if n := textRun(src[i:], h.spaced); n > 0 {
+				dst = append(dst, src[i:i+n]...)
+				i += n
+				h.spaced = src[i-1] == ' '
+			}
+			if i == len(src) {
 				break
 			}
 		}
@@ -93,17 +97,46 @@ func (h *htmlText) finish(dst []byte) []byte {
 	return dst
 }
 
-// wordLen returns how many octets at the start of src are no markup and no space.
-func wordLen(src []byte) int {
-	for i, c := range src {
-		if c <= '<' && (c <= ' ' || c == '<' || c == '&') {
-			return i
+// textRun returns how many octets at the start of src stand for themselves: no markup,
+// and no white space but single spaces. With spaced set, a space stands before them.
+func textRun(src []byte, spaced bool) int {
+	i := 0
+	var before uint64 // the high bit of the lowest octet: a space stands before the word
+	if spaced {
+		before = 0x80
+	}
+	for ; i+wordSize <= len(src); i += wordSize {
+		w := binary.LittleEndian.Uint64(src[i:])
+		space := octetsEqual(w, ' ')
+		control := (w - ' '*eachByte) &^ w // exact up to the first
+		stop := octetsEqual(w, '<') | octetsEqual(w, '&') | space&(space<<8|before) | control&highBits
+		if stop != 0 {
+			return i + bits.TrailingZeros64(stop)/8
+		}
+		before = space >> 56
+	}
+	for ; i < len(src); i++ {
+		c := src[i]
+		if c < ' ' || c == '<' || c == '&' || c == ' ' && before != 0 {
+			break
+		}
+		before = 0
+		if c == ' ' {
+			before = 0x80
 		}
 	}
-	return len(src)
+	return i
 }
 
-// plain takes an octet that wordLen stops at.
+// octetsEqual returns a word with the high bit of each octet of w that is c, which must be
+// ASCII.
+func octetsEqual(w uint64, c byte) uint64 {
+	const low = eachByte * 0x7f
+	w ^= uint64(c) * eachByte
+	return ^((w&low + low) | w | low)
+}
+
+// plain takes an octet that textRun stops at.
 func (h *htmlText) plain(dst []byte, c byte) []byte {
 	switch c {
 	case '<':
