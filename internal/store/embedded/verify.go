@@ -16,51 +16,37 @@ import (
 // Blobs implements store.Engine. Blobs whose record is damaged are left out, and
 // make it return store.ErrCorrupt when it has come to the end.
 func (e *Engine) Blobs(ctx context.Context, id store.AccountID, fn func(store.BlobInfo) error) error {
-	if err := e.enter(); err != nil {
-		return err
-	}
-	defer e.exit()
-	snapshot, err := e.snapshot(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer snapshot.Close()
-	var problems []error
-	err = walk(ctx, snapshot, spaceInfo, id, func(at entry) error {
-		record, err := at.value()
-		if err == nil {
-			var info store.BlobInfo
-			if info, _, err = decodeInfo(at.key, record); err == nil {
-				return fn(info)
+	return e.withSnapshot(ctx, id, func(s *pebble.Snapshot) error {
+		var problems []error
+		err := walk(ctx, s, spaceInfo, id, func(at entry) error {
+			record, err := at.value()
+			if err == nil {
+				var info store.BlobInfo
+				if info, _, err = decodeInfo(at.key, record); err == nil {
+					return fn(info)
+				}
 			}
+			problems = append(problems, err)
+			return nil
+		}, func(err error) { problems = append(problems, err) })
+		if err != nil {
+			return err
 		}
-		problems = append(problems, err)
-		return nil
-	}, func(err error) { problems = append(problems, err) })
-	if err != nil {
-		return err
-	}
-	return errors.Join(problems...)
+		return errors.Join(problems...)
+	})
 }
 
 // Verify implements store.Engine.
 func (e *Engine) Verify(ctx context.Context, id store.AccountID, report func(problem string)) error {
-	if err := e.enter(); err != nil {
-		return err
-	}
-	defer e.exit()
-	snapshot, err := e.snapshot(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer snapshot.Close()
-	v := &verifier{ctx: ctx, engine: e, snapshot: snapshot, id: id, report: report}
-	for _, step := range []func() error{v.keys, v.blobs, v.bodies} {
-		if err := step(); err != nil {
-			return err
+	return e.withSnapshot(ctx, id, func(s *pebble.Snapshot) error {
+		v := &verifier{ctx: ctx, engine: e, snapshot: s, id: id, report: report}
+		for _, step := range []func() error{v.keys, v.blobs, v.bodies} {
+			if err := step(); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // verifier checks one account.

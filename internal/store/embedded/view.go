@@ -14,6 +14,15 @@ import (
 
 // View implements store.Engine.
 func (e *Engine) View(ctx context.Context, id store.AccountID, fn func(store.Reader) error) error {
+	return e.withSnapshot(ctx, id, func(s *pebble.Snapshot) error {
+		r := newReader(e, s, id)
+		defer r.release()
+		return fn(r)
+	})
+}
+
+// withSnapshot makes a call of the engine that reads the account's newest state.
+func (e *Engine) withSnapshot(ctx context.Context, id store.AccountID, fn func(*pebble.Snapshot) error) error {
 	if err := e.enter(); err != nil {
 		return err
 	}
@@ -23,9 +32,7 @@ func (e *Engine) View(ctx context.Context, id store.AccountID, fn func(store.Rea
 		return err
 	}
 	defer snapshot.Close()
-	r := newReader(e, snapshot, id)
-	defer r.release()
-	return fn(r)
+	return fn(snapshot)
 }
 
 // snapshot returns the account's newest state when all of it is durable.
