@@ -157,7 +157,10 @@ func (c *Client) Import(ctx context.Context, user, mailbox string, batch iter.Se
 		buf := bufio.NewWriterSize(w, maxFrame)
 		var err error
 		batch(func(m transfer.Message) bool {
-			err = writeMessage(buf, m)
+			// What was broken off must not come to the end of the stream.
+			if err = ctx.Err(); err == nil {
+				err = writeMessage(buf, m)
+			}
 			return err == nil
 		})
 		if err == nil {
