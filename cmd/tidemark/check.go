@@ -14,7 +14,8 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check [USER]",
 		Short: "Verify everything that is stored",
 		Long: "Reads the whole store, or one user's part, and verifies every checksum, every\n" +
-			"reference and every count. Each problem is printed in words on a line of its own.\n" +
+			"reference and every count. Each problem is printed on a line of its own: the user,\n" +
+			"the mailbox and the UIDs of the messages that it touches, and what is wrong.\n" +
 			"Nothing is changed. The server may go on running.\n\n" +
 			"The exit code is 0 if all is well and 3 if there are problems.",
 		Args: cobra.MaximumNArgs(1),
@@ -40,8 +41,13 @@ func check(ctx context.Context, cmd *cobra.Command, s admin.Service, user string
 			problems = append(problems, p)
 			return
 		}
-		if p.User != "" {
-			fmt.Fprintf(out, "%s: ", printable(p.User))
+		for _, place := range []string{p.User, p.Mailbox} {
+			if place != "" {
+				fmt.Fprintf(out, "%s: ", printable(place))
+			}
+		}
+		if p.UIDs != "" {
+			fmt.Fprintf(out, "UID %s: ", p.UIDs)
 		}
 		fmt.Fprintln(out, printable(p.Text))
 	})

@@ -79,6 +79,7 @@ func exitCode(err error) int {
 		usage    *usageError
 		problems *foundProblems
 		mistake  *config.Error
+		refusal  *admin.Error
 	)
 	switch {
 	case errors.As(err, &usage):
@@ -87,7 +88,7 @@ func exitCode(err error) int {
 		return exitProblems
 	case errors.As(err, &mistake):
 		return exitConfig
-	case errors.Is(err, daemon.ErrStorageFailed):
+	case errors.Is(err, daemon.ErrStorageFailed), errors.As(err, &refusal) && refusal.Code == admin.Damaged:
 		return exitStorage
 	}
 	return exitFailed

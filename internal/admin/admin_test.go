@@ -50,8 +50,8 @@ func (f *fakeService) Mailboxes(_ context.Context, user string) ([]Mailbox, erro
 }
 
 func (f *fakeService) Check(_ context.Context, user string, report func(Problem)) (CheckResult, error) {
-	report(Problem{"ann", "one"})
-	report(Problem{"bob", "two"})
+	report(Problem{User: "ann", Text: "one"})
+	report(Problem{User: "bob", Text: "two"})
 	return CheckResult{Accounts: 2, Problems: 2}, f.note("check", user)
 }
 

@@ -50,7 +50,7 @@ func (l *Local) Users(ctx context.Context) ([]User, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, translate(err)
 	}
 	for i := range users {
 		record, err := l.users.Lookup(ctx, users[i].Name)
@@ -58,7 +58,7 @@ func (l *Local) Users(ctx context.Context) ([]User, error) {
 		case err == nil:
 			users[i].Disabled, users[i].Master = record.Disabled, record.Master
 		case !errors.Is(err, auth.ErrNoUser):
-			return nil, err
+			return nil, translate(err)
 		}
 	}
 	return users, nil

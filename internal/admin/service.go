@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strings"
 	"time"
 
 	"tidemark/imap"
@@ -119,8 +120,10 @@ type Message struct {
 
 // Problem is something wrong in the store.
 type Problem struct {
-	User string `json:"user,omitempty"`
-	Text string `json:"text"`
+	User    string `json:"user,omitempty"`
+	Mailbox string `json:"mailbox,omitempty"`
+	UIDs    string `json:"uids,omitempty"` // a set as in IMAP, such as "3,7:9"
+	Text    string `json:"text"`
 }
 
 // CheckResult is what a check has looked at.
@@ -140,6 +143,7 @@ const (
 	Exists      Code = "exists"
 	Invalid     Code = "invalid"     // a value that is not allowed
 	Unavailable Code = "unavailable" // storage takes no changes
+	Damaged     Code = "damaged"     // what is stored cannot be read
 	NotRunning  Code = "not_running" // only a server that runs could tell
 )
 
@@ -168,6 +172,9 @@ func translate(err error) error {
 		return &Error{Exists, refusal.Text}
 	case imap.CodeUnavailable, imap.CodeOverQuota, imap.CodeServerBug:
 		return &Error{Unavailable, refusal.Text}
+	case imap.CodeCorruption:
+		detail := strings.TrimPrefix(err.Error(), refusal.Error())
+		return &Error{Damaged, refusal.Text + detail + "; \"tidemark check\" says what is lost"}
 	}
 	return &Error{Invalid, refusal.Text}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"tidemark/internal/store"
@@ -12,8 +13,10 @@ import (
 
 // Problem is something that Check found wrong.
 type Problem struct {
-	User string // empty where no user has it
-	Text string
+	User    string // empty where no user has it
+	Mailbox string // empty where it concerns more than one, or none
+	UIDs    string // the messages in the mailbox, as a set of IMAP; empty where it concerns none
+	Text    string
 }
 
 // Checked is what a check has looked at.
@@ -26,25 +29,11 @@ type Checked struct {
 // account is seen as it is at one moment. report is called for each problem.
 func (s *Service) Check(ctx context.Context, user string, report func(Problem)) (Checked, error) {
 	var sum Checked
-	owners := make(map[store.AccountID]string)
-	err := s.Users(ctx, func(u User) error {
-		if other, taken := owners[u.ID]; taken {
-			report(Problem{u.Name, fmt.Sprintf("has the account %d of user %q", u.ID, other)})
-			sum.Problems++
-		}
-		owners[u.ID] = u.Name
-		return nil
-	})
-	if err != nil {
-		return sum, err
+	tell := func(p Problem) {
+		sum.Problems++
+		report(p)
 	}
-	var ids []store.AccountID
-	err = s.engine.Accounts(ctx, func(id store.AccountID) error {
-		if user == "" || owners[id] == user {
-			ids = append(ids, id)
-		}
-		return nil
-	})
+	owners, err := s.usersOf(ctx, tell)
 	if err != nil {
 		return sum, s.fault(err)
 	}
@@ -53,22 +42,36 @@ func (s *Service) Check(ctx context.Context, user string, report func(Problem)) 
 			return sum, err
 		}
 	}
-	for _, id := range ids {
-		c := &checker{svc: s, ctx: ctx, id: id, sum: &sum, report: func(text string) {
-			sum.Problems++
-			report(Problem{owners[id], text})
-		}}
-		if _, owned := owners[id]; !owned && id != systemAccount {
-			c.problemf("account %d belongs to no user", id)
+	ids := map[store.AccountID]bool{systemAccount: true}
+	err = s.engine.Accounts(ctx, func(id store.AccountID) error {
+		ids[id] = true
+		return nil
+	})
+	if errors.Is(err, store.ErrCorrupt) {
+		tell(Problem{Text: err.Error()})
+	} else if err != nil {
+		return sum, s.fault(err)
+	}
+	for id := range owners {
+		ids[id] = true // even if it can be found by its owner alone
+	}
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		if user != "" && owners[id] != user {
+			continue
+		}
+		c := newChecker(ctx, s, id, &sum, tell)
+		c.user = owners[id]
+		if c.user == "" && id != systemAccount {
+			c.problemf("account %d belongs to no user whose record can be read", id)
 		}
 		err := c.run()
 		if errors.Is(err, store.ErrCorrupt) {
 			// The rest of this account is out of reach, that of the others is not.
-			c.problemf("account %d could not be checked to its end: %v", id, err)
+			c.problemf("the account could not be checked to its end: %v", err)
 			continue
 		}
 		if err != nil {
-			return sum, fmt.Errorf("account %d: %w", id, err)
+			return sum, fmt.Errorf("check the account of %q: %w", c.user, err)
 		}
 	}
 	return sum, nil
@@ -79,53 +82,76 @@ type checker struct {
 	svc    *Service
 	ctx    context.Context
 	id     store.AccountID
+	user   string // whose it is
 	sum    *Checked
-	report func(string)
+	report func(Problem)
 
-	acct  *accountMeta
-	used  map[emailID]bool        // emails that a mailbox has
-	waste map[emailID]bool        // emails that wait for the collector
-	blobs map[store.BlobID]uint32 // sizes by the email records
+	acct   *accountMeta
+	names  map[mailboxID]string
+	used   map[emailID]location   // emails that a mailbox has
+	copies map[emailID][]location // where else they are
+	waste  map[emailID]bool       // emails that wait for the collector
+	blobs  map[store.BlobID]blobOwner
+	// partial: there are records that cannot be read, so that what refers to them, or is
+	// referred to by them, cannot be judged.
+	partial bool
 }
 
-func (c *checker) problemf(format string, args ...any) { c.report(fmt.Sprintf(format, args...)) }
+// blobOwner is what an email record says of its blob.
+type blobOwner struct {
+	email emailID // 0: no email record named the blob
+	size  uint32
+}
 
-// run checks the account. It fails only if it cannot go on: damage is reported.
+func newChecker(ctx context.Context, s *Service, id store.AccountID, sum *Checked, report func(Problem)) *checker {
+	return &checker{
+		svc: s, ctx: ctx, id: id, sum: sum, report: report,
+		acct:   new(accountMeta),
+		names:  make(map[mailboxID]string),
+		used:   make(map[emailID]location),
+		copies: make(map[emailID][]location),
+		waste:  make(map[emailID]bool),
+		blobs:  make(map[store.BlobID]blobOwner),
+	}
+}
+
+// run checks the account. It fails only if it cannot go on: damage is reported. What the
+// records mean comes first, because it says whose the damage is that the engine finds.
 func (c *checker) run() error {
-	if err := c.svc.engine.Verify(c.ctx, c.id, c.report); err != nil {
+	if c.id != systemAccount {
+		c.sum.Accounts++
+		if err := c.svc.engine.View(c.ctx, c.id, c.records); err != nil {
+			return err
+		}
+	}
+	if err := c.svc.engine.Verify(c.ctx, c.id, c.damage); err != nil {
 		return err
 	}
 	if c.id == systemAccount {
 		return nil
 	}
-	c.sum.Accounts++
-	c.used = make(map[emailID]bool)
-	c.waste = make(map[emailID]bool)
-	c.blobs = make(map[store.BlobID]uint32)
-	err := c.svc.engine.View(c.ctx, c.id, func(r store.Reader) error {
-		var err error
-		if c.acct, err = readAccountMeta(r); err != nil {
-			c.problemf("the account's head: %v", err)
-			c.acct = new(accountMeta)
-		}
-		return errors.Join(c.names(r), c.mailboxes(r), c.garbage(r), c.emails(r))
-	})
-	if err != nil {
-		return err
-	}
 	return c.content()
 }
 
-// names checks that names and mailboxes belong together one to one.
-func (c *checker) names(r store.Reader) error {
-	named := make(map[mailboxID]string)
+func (c *checker) records(r store.Reader) error {
+	meta, err := readAccountMeta(r)
+	if err == nil {
+		c.acct = meta
+	} else if err = c.passOver(err); err != nil {
+		return err
+	}
+	return errors.Join(c.mailboxNames(r), c.mailboxes(r), c.garbage(r), c.emails(r))
+}
+
+// mailboxNames checks that names and mailboxes belong together one to one.
+func (c *checker) mailboxNames(r store.Reader) error {
 	count := uint32(0)
 	err := c.each(r, kindName, func(key, value []byte) error {
 		count++
-		name := string(key[1:])
+		name := nameOfKey(key)
 		n, err := decodeNameRecord(value)
 		if err != nil {
-			return fmt.Errorf("name %q: %w", name, err)
+			return err
 		}
 		if canonical(name) != name {
 			c.problemf("%q is not a mailbox name", name)
@@ -133,50 +159,38 @@ func (c *checker) names(r store.Reader) error {
 		if n.Mailbox == 0 {
 			return nil
 		}
-		if other, taken := named[n.Mailbox]; taken {
-			c.problemf("%q and %q are the same mailbox %d", other, name, n.Mailbox)
+		if other, taken := c.names[n.Mailbox]; taken {
+			c.problemf("%q and %q are the same mailbox", other, name)
 		}
-		named[n.Mailbox] = name
+		c.names[n.Mailbox] = name
 		if _, err := r.Get(mailboxKey(n.Mailbox)); errors.Is(err, store.ErrNotFound) {
-			c.problemf("%q stands for mailbox %d, which does not exist", name, n.Mailbox)
+			c.mailboxProblemf(n.Mailbox, "the name stands for a mailbox that does not exist")
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil || c.partial {
 		return err
 	}
 	if count != c.acct.Names {
 		c.problemf("the account counts %d mailbox names, there are %d", c.acct.Names, count)
 	}
 	return c.each(r, kindMailbox, func(key, _ []byte) error {
-		if id := mailboxIDOf(key); named[id] == "" {
-			c.problemf("mailbox %d has no name", id)
+		if id := mailboxIDOf(key); c.names[id] == "" && !c.partial {
+			c.mailboxProblemf(id, "has no name")
 		}
 		return nil
 	})
 }
 
-// each calls fn with every record of a kind. Damage, and errors of fn, are reported.
+// each calls fn with every record of a kind. Errors of fn are reported; so is damage, by
+// the engine's Verify.
 func (c *checker) each(r store.Reader, kind byte, fn func(key, value []byte) error) error {
-	start, end := kindRange(kind)
-	it := r.Scan(start, end, false)
-	defer it.Close()
-	for it.Next() {
-		if err := c.ctx.Err(); err != nil {
-			return err
+	return eachRecord(c.ctx, r, kind, func(key, value []byte) {
+		if err := fn(key, value); err != nil {
+			c.partial = true
+			c.keyDamage(key, err.Error())
 		}
-		value, err := it.Value()
-		if errors.Is(err, store.ErrCorrupt) {
-			continue // the engine's Verify has told of it
-		}
-		if err == nil {
-			err = fn(it.Key(), value)
-		}
-		if err != nil {
-			c.problemf("record %q: %v", it.Key(), err)
-		}
-	}
-	return it.Close()
+	}, func() { c.partial = true })
 }
 
 // mailboxes makes every mailbox anew from its snapshot and log, and compares.
@@ -193,7 +207,9 @@ func (c *checker) mailboxes(r store.Reader) error {
 			v, err = replay(r, id, v, meta)
 		}
 		if err != nil {
-			return err
+			c.partial = true
+			c.mailboxProblemf(id, "cannot be opened, because what follows is damaged")
+			return errors.Join(c.lists(r, id, meta), c.log(r, id, meta))
 		}
 		c.counts(id, meta, v)
 		return errors.Join(c.log(r, id, meta), c.texts(r, id, v))
@@ -213,24 +229,40 @@ func (c *checker) counts(id mailboxID, meta *mailboxMeta, v *view) {
 		{"as UIDNEXT", uint64(meta.UIDNext), uint64(v.uidNext)},
 	} {
 		if n.have != n.want {
-			c.problemf("mailbox %d counts %d %s, there are %d", id, n.have, n.what, n.want)
+			c.mailboxProblemf(id, "counts %d %s, there are %d", n.have, n.what, n.want)
 		}
 	}
-	if meta.UIDValidity == 0 || meta.UIDValidity > c.acct.LastUIDValidity {
-		c.problemf("mailbox %d has UIDVALIDITY %d, the account has given out up to %d",
-			id, meta.UIDValidity, c.acct.LastUIDValidity)
+	if last := c.acct.LastUIDValidity; !c.partial && (meta.UIDValidity == 0 || meta.UIDValidity > last) {
+		c.mailboxProblemf(id, "has UIDVALIDITY %d, the account has given out up to %d", meta.UIDValidity, last)
 	}
-	if id > c.acct.LastMailbox {
-		c.problemf("mailbox %d has a number that was not given out", id)
+	if !c.partial && id > c.acct.LastMailbox {
+		c.mailboxProblemf(id, "has a number that was not given out")
 	}
 	if len(slices.Compact(slices.Sorted(slices.Values(meta.Keywords)))) != len(meta.Keywords) {
-		c.problemf("mailbox %d names a keyword twice", id)
+		c.mailboxProblemf(id, "names a keyword twice")
 	}
 	for _, ch := range v.chunks {
-		for _, e := range ch.email {
-			c.used[emailID(e)] = true
+		for i, e := range ch.email {
+			c.place(emailID(e), location{id, ch.uid[i]})
 		}
 	}
+}
+
+// lists checks the mailbox's lists of messages one by one.
+func (c *checker) lists(r store.Reader, id mailboxID, meta *mailboxMeta) error {
+	start, end := ofMailbox(kindChunk, id)
+	it := r.Scan(start, end, false)
+	defer it.Close()
+	for it.Next() {
+		b, err := it.Value()
+		if err != nil {
+			continue // the engine's Verify tells of it
+		}
+		if _, err = decodeChunk(b, newFlagTable(), meta.Keywords); err != nil {
+			c.keyDamage(it.Key(), err.Error())
+		}
+	}
+	return c.passOver(it.Close())
 }
 
 // log checks that the log has no holes from its floor to its head.
@@ -242,21 +274,31 @@ func (c *checker) log(r store.Reader, id mailboxID, meta *mailboxMeta) error {
 	for it.Next() {
 		modseq := lastNumber8(it.Key())
 		if modseq != next {
-			c.problemf("mailbox %d: log goes from %d to %d", id, next-1, modseq)
+			c.mailboxProblemf(id, "the log goes from %d to %d", next-1, modseq)
 		}
 		next = modseq + 1
 		b, err := it.Value()
-		if err == nil {
-			_, err = decodeLogRecord(b)
-		}
 		if err != nil {
-			c.problemf("mailbox %d: log record %d: %v", id, modseq, err)
+			continue // the engine's Verify tells of it
+		}
+		if _, err = decodeLogRecord(b); err != nil {
+			c.keyDamage(it.Key(), err.Error())
 		}
 	}
-	if next != meta.ModSeq+1 {
-		c.problemf("mailbox %d: log ends at %d, HIGHESTMODSEQ is %d", id, next-1, meta.ModSeq)
+	err := it.Close()
+	if err == nil && next != meta.ModSeq+1 {
+		c.mailboxProblemf(id, "the log ends at %d, HIGHESTMODSEQ is %d", next-1, meta.ModSeq)
 	}
-	return it.Close()
+	return c.passOver(err)
+}
+
+// passOver returns nil for damage, of which the engine's Verify tells.
+func (c *checker) passOver(err error) error {
+	if errors.Is(err, store.ErrCorrupt) {
+		c.partial = true
+		return nil
+	}
+	return err
 }
 
 func (c *checker) garbage(r store.Reader) error {
@@ -284,29 +326,32 @@ func (c *checker) emails(r store.Reader) error {
 			return err
 		}
 		if _, err := message.ParsePart(rec.Parts); err != nil {
-			c.problemf("email %d: %v", id, err)
+			c.emailProblemf(id, "the summary: %v", err)
 		}
-		if !c.used[id] && !c.waste[id] {
-			c.problemf("email %d is in no mailbox", id)
+		if _, used := c.used[id]; !used && !c.waste[id] && !c.partial {
+			c.emailProblemf(id, "nothing will remove it")
 		}
-		if id > c.acct.LastEmail {
-			c.problemf("email %d has a number that was not given out", id)
+		if id > c.acct.LastEmail && !c.partial {
+			c.emailProblemf(id, "has the number %d, which was not given out", id)
 		}
 		if _, err := r.Get(textKey(id)); errors.Is(err, store.ErrNotFound) {
-			c.problemf("email %d has no text record", id)
+			c.emailProblemf(id, "the text for SEARCH is missing")
 		}
-		if _, twice := c.blobs[rec.Blob]; twice {
-			c.problemf("email %d shares its content with another", id)
+		if other, twice := c.blobs[rec.Blob]; twice {
+			c.emailProblemf(id, "shares its content with message number %d", other.email)
 		}
-		c.blobs[rec.Blob] = rec.Size
+		c.blobs[rec.Blob] = blobOwner{id, rec.Size}
 		return nil
 	})
+	if err != nil || c.partial {
+		return err
+	}
 	for e := range c.used {
 		if !seen[e] {
-			c.problemf("email %d is in a mailbox, but there is no record of it", e)
+			c.emailProblemf(e, "the summary is missing")
 		}
 	}
-	return err
+	return nil
 }
 
 // content compares the blobs that the engine has with those that emails refer to. Mail
@@ -314,25 +359,25 @@ func (c *checker) emails(r store.Reader) error {
 // again.
 func (c *checker) content() error {
 	err := c.svc.engine.Blobs(c.ctx, c.id, func(b store.BlobInfo) error {
-		size, ok := c.blobs[b.ID]
-		if ok && int64(size) != b.Size {
-			c.problemf("content %x has %d octets, its email says %d", b.ID, b.Size, size)
+		owner, ok := c.blobs[b.ID]
+		if ok && int64(owner.size) != b.Size {
+			c.emailProblemf(owner.email, "the content has %d octets, the summary says %d", b.Size, owner.size)
 		}
 		if ok {
 			delete(c.blobs, b.ID)
 			return nil
 		}
-		c.blobs[b.ID] = ownerless
+		c.blobs[b.ID] = blobOwner{}
 		return nil
 	})
+	if c.partial || errors.Is(err, store.ErrCorrupt) {
+		return nil // the engine's Verify has told of what cannot be compared
+	}
 	if err != nil || len(c.blobs) == 0 {
 		return err
 	}
 	return c.differing()
 }
-
-// ownerless marks a blob that no email record named.
-const ownerless = 1<<32 - 1
 
 // differing looks again at what did not fit. Content is there for as long as its email
 // is: with the blobs listed before the emails, what does not fit now is wrong.
@@ -355,12 +400,12 @@ func (c *checker) differing() error {
 			return nil
 		})
 	})
-	for id, size := range c.blobs {
+	for id, owner := range c.blobs {
 		switch {
-		case size == ownerless && there[id] && !named[id]:
-			c.problemf("content %x belongs to no email", id)
-		case size != ownerless && !there[id] && named[id]:
-			c.problemf("content %x is missing", id)
+		case owner.email == 0 && there[id] && !named[id]:
+			c.problemf("content %x belongs to no message", id)
+		case owner.email != 0 && !there[id] && named[id]:
+			c.emailProblemf(owner.email, "the content is missing")
 		}
 	}
 	return err

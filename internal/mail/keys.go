@@ -2,6 +2,7 @@ package mail
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"tidemark/internal/store"
 )
@@ -115,5 +116,66 @@ func ofMailbox(kind byte, id mailboxID) (start, end []byte) {
 	return start, end
 }
 
+// kindNames says what an operator may know the records by, in the order of the keys.
+var kindNames = [...]struct {
+	kind byte
+	name string
+}{
+	{kindAccount, "the counters of the account"},
+	{kindChunk, "lists of messages"},
+	{kindEmail, "summaries of messages"},
+	{kindGarbage, "notes of expunged messages"},
+	{kindImport, "notes of imported messages"},
+	{kindLog, "changes of mailboxes"},
+	{kindMailbox, "heads of mailboxes"},
+	{kindName, "names of mailboxes"},
+	{kindSystem, "the counter of accounts"},
+	{kindText, "search texts of messages"},
+	{kindUser, "users"},
+}
+
+// kindsWithin names the kinds of records that an account has from one key to another.
+// An empty key means the end of the account.
+func kindsWithin(id store.AccountID, from, until []byte) (names []string) {
+	for _, k := range kindNames {
+		system := k.kind == kindUser || k.kind == kindSystem
+		if system == (id == systemAccount) && (len(from) == 0 || k.kind >= from[0]) && (len(until) == 0 || k.kind <= until[0]) {
+			names = append(names, k.name)
+		}
+	}
+	return names
+}
+
+// recordName says what the record at key is of its user, mailbox or message.
+func recordName(key []byte) string {
+	switch key[0] {
+	case kindUser:
+		return "the user's record"
+	case kindSystem:
+		return "the counter of accounts"
+	case kindAccount:
+		return "the account's counters"
+	case kindName:
+		return "the record of the name"
+	case kindMailbox:
+		return "the mailbox's head"
+	case kindLog:
+		return fmt.Sprintf("change %d", lastNumber8(key))
+	case kindChunk:
+		return fmt.Sprintf("the list of messages from UID %d on", binary.BigEndian.Uint32(key[5:]))
+	case kindEmail:
+		return "the summary"
+	case kindText:
+		return "the text for SEARCH"
+	case kindGarbage:
+		return "a note of expunged messages"
+	case kindImport:
+		return "a note of an imported message"
+	}
+	return fmt.Sprintf("record %q", key)
+}
+
+func userOfKey(key []byte) string      { return string(key[1:]) }
+func nameOfKey(key []byte) string      { return string(key[1:]) }
 func mailboxIDOf(key []byte) mailboxID { return mailboxID(binary.BigEndian.Uint32(key[1:])) }
 func lastNumber8(key []byte) uint64    { return binary.BigEndian.Uint64(key[len(key)-8:]) }

@@ -387,17 +387,17 @@ func TestFullDiskFreesExpunged(t *testing.T) {
 	}
 }
 
-// tornEngine has damage in the list of one account's blobs.
+// tornEngine cannot get to the end of one account.
 type tornEngine struct {
 	store.Engine
 	torn store.AccountID
 }
 
-func (e *tornEngine) Blobs(ctx context.Context, id store.AccountID, fn func(store.BlobInfo) error) error {
+func (e *tornEngine) Verify(ctx context.Context, id store.AccountID, report func(store.Damage)) error {
 	if id == e.torn {
-		return fmt.Errorf("blobs: %w", store.ErrCorrupt)
+		return fmt.Errorf("keys: %w", store.ErrCorrupt)
 	}
-	return e.Engine.Blobs(ctx, id, fn)
+	return e.Engine.Verify(ctx, id, report)
 }
 
 // One damaged account must not keep the others from being checked.

@@ -86,9 +86,9 @@ type Engine interface {
 	Blobs(ctx context.Context, id AccountID, fn func(BlobInfo) error) error
 
 	// Verify reads everything the engine keeps for the account, keys and blobs,
-	// and reports each damaged or dangling thing in words. It returns an error
-	// only if it could not go on.
-	Verify(ctx context.Context, id AccountID, report func(problem string)) error
+	// and reports each damaged or dangling thing. It returns an error only if it
+	// could not go on.
+	Verify(ctx context.Context, id AccountID, report func(Damage)) error
 
 	// Close waits for running calls and releases the store.
 	Close() error
@@ -139,6 +139,22 @@ type BlobInfo struct {
 	ID   BlobID
 	Size int64
 	Sum  [32]byte // SHA-256 of the content
+}
+
+// Damage is something that Verify found wrong with a key or a blob, or with all that
+// lie in a range.
+type Damage struct {
+	// Blobs: Key and Until are BlobIDs, not keys.
+	Blobs bool
+	// Key is what is damaged. In a range it is the last in front of the damage that
+	// can be read, and empty where there is none.
+	Key []byte
+	// Range: what lies between Key and Until cannot be read. An empty Until is the end
+	// of the account.
+	Range bool
+	Until []byte
+	// What is wrong, in words that do not name the place.
+	Text string
 }
 
 // BlobRef is a finished blob, ready to be adopted by one transaction (or by

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 
@@ -46,12 +47,15 @@ func unseal(key, sealed []byte) ([]byte, error) {
 
 // damaged says which stored key is damaged, and how.
 func damaged(key []byte, how string) error {
-	return &corruptError{where: describeKey(key), how: how}
+	return &corruptError{key: bytes.Clone(key), how: how}
 }
 
 // corruptError is a store.ErrCorrupt with its place.
-type corruptError struct{ where, how string }
+type corruptError struct {
+	key []byte // as stored
+	how string
+}
 
-func (e *corruptError) Error() string { return e.where + ": " + e.how }
+func (e *corruptError) Error() string { return describeKey(e.key) + ": " + e.how }
 
 func (e *corruptError) Unwrap() error { return store.ErrCorrupt }

@@ -99,7 +99,12 @@ func judge(t *testing.T, ledger *storetest.Ledger, disk *vfs.MemFS, place string
 	defer e.Close()
 	problems, damaged := 0, false
 	for id := range store.AccountID(storetest.Accounts) {
-		if err := e.Verify(t.Context(), id, func(string) { problems++ }); err != nil {
+		if err := e.Verify(t.Context(), id, func(d store.Damage) {
+			problems++
+			if strings.ContainsAny(d.Text, "\n<>") || strings.Contains(d.Text, "pebble") {
+				t.Errorf("%s: not in our words: %q", place, d.Text)
+			}
+		}); err != nil {
 			t.Errorf("%s: verify: %v", place, err)
 		}
 		if err := ledger.CheckAccount(t.Context(), e, id); err != nil {
@@ -207,5 +212,77 @@ func TestTornLog(t *testing.T) {
 	}
 	if err := e.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// If this fails, a missing file of values is a panic at some later time, in the
+// background, and not a refusal with words.
+func TestMissingValueFile(t *testing.T) {
+	disk := vfs.NewCrashableMem()
+	e, err := Open("store", Options{FS: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := e.NewBlob(t.Context(), 1, 100_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(make([]byte, 100_000)); err != nil {
+		t.Fatal(err)
+	}
+	ref, err := w.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = e.Update(t.Context(), 1, func(tx store.Tx) error {
+		tx.Adopt(ref)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.Remove(newest(t, disk, ".blob")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open("store", Options{FS: disk}); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("open: %v", err)
+	}
+}
+
+// If this fails, one damaged block hides from the check the accounts that lie elsewhere.
+func TestDamagedAccountList(t *testing.T) {
+	const accounts = 300
+	disk := vfs.NewCrashableMem()
+	e, err := Open("store", Options{FS: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id := range store.AccountID(accounts) {
+		err := e.Update(t.Context(), id, func(tx store.Tx) error {
+			tx.Set([]byte("key"), bytes.Repeat([]byte{byte(id)}, 500))
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	content(t, disk, newest(t, disk, ".sst"))[100] ^= 1
+	if e, err = Open("store", Options{FS: disk, Logger: quiet()}); err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	var ids []store.AccountID
+	err = e.Accounts(t.Context(), func(id store.AccountID) error {
+		ids = append(ids, id)
+		return nil
+	})
+	if !errors.Is(err, store.ErrCorrupt) || !slices.IsSorted(ids) || len(ids) < accounts/2 || len(ids) == accounts {
+		t.Errorf("%d accounts, %v", len(ids), err)
 	}
 }

@@ -47,6 +47,7 @@ type Engine struct {
 
 	memory  atomic.Int64 // bytes of blobs that are in memory and not adopted
 	damaged atomic.Bool  // Pebble has met a damaged file
+	news    news         // what was logged of damaged files
 
 	// calls counts the running calls; closed is set when no more may begin, and
 	// idle is closed when the last one has ended after that.
@@ -105,6 +106,9 @@ func (e *Engine) openParts() error {
 	if err != nil {
 		_, _ = lock.Close(), files.close()
 		return openError(err)
+	}
+	if err := checkValueFiles(e.fs, keys, db); err != nil {
+		return errors.Join(err, db.Close(), lock.Close(), files.close())
 	}
 	e.files, e.db, e.lock = files, db, lock
 	e.fault.arm()
@@ -227,52 +231,4 @@ func (e *Engine) exit() {
 	if e.calls.Add(-1) == 0 && e.closed.Load() {
 		e.once.Do(func() { close(e.idle) })
 	}
-}
-
-// Accounts implements store.Engine.
-func (e *Engine) Accounts(ctx context.Context, fn func(store.AccountID) error) error {
-	if err := e.enter(); err != nil {
-		return err
-	}
-	defer e.exit()
-	snapshot := e.db.NewSnapshot()
-	defer snapshot.Close()
-	var next store.AccountID
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		id, found, err := nextAccount(snapshot, next)
-		if err != nil || !found {
-			return err
-		}
-		if err := fn(id); err != nil {
-			return err
-		}
-		if next = id + 1; next == 0 {
-			return nil
-		}
-	}
-}
-
-// nextAccount returns the first account from id on that has keys or blobs.
-func nextAccount(s *pebble.Snapshot, id store.AccountID) (first store.AccountID, found bool, err error) {
-	for _, space := range []byte{spaceKeys, spaceInfo} {
-		it, err := s.NewIter(&pebble.IterOptions{
-			LowerBound: appendPrefix(nil, space, id),
-			UpperBound: []byte{space + 1},
-		})
-		if err != nil {
-			return 0, false, readError([]byte{space}, err)
-		}
-		if it.First() {
-			if a := accountOf(it.Key()); !found || a < first {
-				first, found = a, true
-			}
-		}
-		if err := it.Close(); err != nil {
-			return 0, false, readError([]byte{space}, err)
-		}
-	}
-	return first, found, nil
 }

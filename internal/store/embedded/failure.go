@@ -74,6 +74,29 @@ func (e *Engine) fail(err error) { e.fault.fail(err) }
 
 func (e *Engine) failure() error { return e.fault.failure() }
 
+// news remembers what was logged, so that damage is logged once and not at each read.
+type news struct {
+	mu   sync.Mutex
+	told map[string]struct{}
+}
+
+// maxNews bounds what is remembered. Beyond it everything counts as new once more.
+const maxNews = 1000
+
+// first says whether text was not seen before.
+func (n *news) first(text string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, old := n.told[text]; old {
+		return false
+	}
+	if n.told == nil || len(n.told) == maxNews {
+		n.told = make(map[string]struct{})
+	}
+	n.told[text] = struct{}{}
+	return true
+}
+
 // pebbleLogger passes Pebble's messages on.
 type pebbleLogger struct {
 	log   *slog.Logger

@@ -121,7 +121,7 @@ func TestBlobMemory(t *testing.T) {
 	if n := e.memory.Load(); n != 0 {
 		t.Errorf("%d bytes of blobs are still counted", n)
 	}
-	if err := e.Verify(t.Context(), 1, func(p string) { t.Error(p) }); err != nil {
+	if err := e.Verify(t.Context(), 1, func(d store.Damage) { t.Error(d) }); err != nil {
 		t.Error(err)
 	}
 	if err := checkFiles(t, e); err != nil {

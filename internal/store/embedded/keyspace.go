@@ -68,5 +68,8 @@ func describeKey(key []byte) string {
 	case spaceBody:
 		kind = "content of blob"
 	}
+	if len(key) == prefixLen {
+		return fmt.Sprintf("account %d, a range from its first %s on", accountOf(key), kind)
+	}
 	return fmt.Sprintf("account %d, %s %x", accountOf(key), kind, key[prefixLen:])
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"path"
+	"regexp"
 	"runtime"
 	"syscall"
 	"time"
@@ -90,7 +92,9 @@ func (e *Engine) events() *pebble.EventListener {
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			e.damaged.Store(true)
-			e.log.Error("storage: damaged data", "path", info.Path, "error", info.Details.Error())
+			if detail := info.Details.Error(); e.news.first(info.Path + ": " + detail) {
+				e.log.Error("storage: damaged data", "path", info.Path, "error", detail)
+			}
 		},
 		DiskSlow:        func(info pebble.DiskSlowInfo) { e.log.Warn("storage: " + info.String()) },
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) { e.log.Warn("storage: writes wait: " + info.Reason) },
@@ -120,6 +124,28 @@ func (e *Engine) events() *pebble.EventListener {
 // wrong checksums, a missing file, a bad sector.
 func unreadable(err error) bool {
 	return pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EIO)
+}
+
+// fileNumber is how Pebble's errors name the file in which something is damaged.
+var fileNumber = regexp.MustCompile(`(?:file|table) (\d{6,})`)
+
+// unreadableBecause puts an error for which unreadable is true in words of ours, with
+// the file in which the damage is.
+func unreadableBecause(err error) string {
+	name := "a file of the store"
+	var place *fs.PathError
+	if errors.As(err, &place) {
+		name = path.Join(path.Base(path.Dir(place.Path)), path.Base(place.Path))
+	} else if m := fileNumber.FindStringSubmatch(err.Error()); m != nil {
+		name = "file " + path.Join(keysDir, m[1])
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return name + " is missing"
+	case errors.Is(err, syscall.EIO):
+		return name + " cannot be read: the disk reports an error"
+	}
+	return name + " is damaged"
 }
 
 // lockError tells a file that cannot be opened from one that is locked.

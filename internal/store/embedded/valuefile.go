@@ -3,12 +3,16 @@ package embedded
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 	"os"
 	"syscall"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"tidemark/internal/store"
 )
 
 // Pebble 2.1 keeps large values in files of their own and does not bear errors of
@@ -85,6 +89,32 @@ func (g *guardedFS) awaitRoom() bool {
 	case <-g.fault.failed:
 	}
 	return false
+}
+
+// checkValueFiles returns store.ErrCorrupt if files of values are missing. Pebble looks
+// for tables when it opens, but not for these, and panics when it comes to read one.
+func checkValueFiles(fs vfs.FS, keys string, db *pebble.DB) error {
+	for {
+		before := db.Metrics()
+		names, err := fs.List(keys)
+		if err != nil {
+			return err
+		}
+		there, live := uint64(0), before.BlobFiles.LiveCount
+		for _, name := range names {
+			if roleOf(name) == roleValue {
+				there++
+			}
+		}
+		if there >= live {
+			return nil
+		}
+		// Where a flush or a compaction has ended meanwhile, other files are in use now.
+		after := db.Metrics()
+		if after.Flush.Count == before.Flush.Count && after.Compact.Count == before.Compact.Count {
+			return fmt.Errorf("%w: %s has %d files of values (*.blob), and %d are in use", store.ErrCorrupt, keysDir, there, live)
+		}
+	}
 }
 
 // Open implements vfs.FS. Pebble panics when it opens a file of values whose footer

@@ -28,7 +28,9 @@ func (e *Engine) Blobs(ctx context.Context, id store.AccountID, fn func(store.Bl
 			}
 			problems = append(problems, err)
 			return nil
-		}, func(err error) { problems = append(problems, err) })
+		}, func(d store.Damage) {
+			problems = append(problems, fmt.Errorf("%w: blobs of account %d: %s", store.ErrCorrupt, id, d.Text))
+		})
 		if err != nil {
 			return err
 		}
@@ -37,7 +39,7 @@ func (e *Engine) Blobs(ctx context.Context, id store.AccountID, fn func(store.Bl
 }
 
 // Verify implements store.Engine.
-func (e *Engine) Verify(ctx context.Context, id store.AccountID, report func(problem string)) error {
+func (e *Engine) Verify(ctx context.Context, id store.AccountID, report func(store.Damage)) error {
 	return e.withSnapshot(ctx, id, func(s *pebble.Snapshot) error {
 		v := &verifier{ctx: ctx, engine: e, snapshot: s, id: id, report: report}
 		for _, step := range []func() error{v.keys, v.blobs, v.bodies} {
@@ -55,19 +57,26 @@ type verifier struct {
 	engine   *Engine
 	snapshot *pebble.Snapshot
 	id       store.AccountID
-	report   func(problem string)
+	report   func(store.Damage)
 	buf      []byte // a chunk of a large blob
 }
 
-func (v *verifier) problem(err error) { v.report(err.Error()) }
+// problem reports an error of reading key.
+func (v *verifier) problem(key []byte, err error) {
+	text := err.Error()
+	if c, ok := errors.AsType[*corruptError](err); ok {
+		text = c.how
+	}
+	v.report(store.Damage{Blobs: key[0] != spaceKeys, Key: bytes.Clone(key[prefixLen:]), Text: text})
+}
 
 func (v *verifier) keys() error {
 	return walk(v.ctx, v.snapshot, spaceKeys, v.id, func(at entry) error {
 		if _, err := at.value(); err != nil {
-			v.problem(err)
+			v.problem(at.key, err)
 		}
 		return nil
-	}, v.problem)
+	}, v.report)
 }
 
 // blobs checks each blob record and what it refers to.
@@ -75,7 +84,7 @@ func (v *verifier) blobs() error {
 	return walk(v.ctx, v.snapshot, spaceInfo, v.id, func(at entry) error {
 		record, err := at.value()
 		if err != nil {
-			v.problem(err)
+			v.problem(at.key, err)
 			return nil
 		}
 		info, _, err := decodeInfo(at.key, record)
@@ -88,10 +97,10 @@ func (v *verifier) blobs() error {
 			return v.ctx.Err()
 		}
 		if err != nil {
-			v.problem(err)
+			v.problem(at.key, err)
 		}
 		return nil
-	}, v.problem)
+	}, v.report)
 }
 
 // body checks the content of a small blob.
@@ -99,7 +108,7 @@ func (v *verifier) body(info store.BlobInfo) error {
 	key := appendKey(nil, spaceBody, v.id, info.ID[:])
 	sealed, closer, err := v.snapshot.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
-		return damaged(key, "missing, but there is a record of it")
+		return damaged(key, "the content is missing")
 	}
 	if err != nil {
 		return readError(key, err)
@@ -155,10 +164,10 @@ func (v *verifier) bodies() error {
 		case err == nil:
 			return closer.Close()
 		case errors.Is(err, pebble.ErrNotFound):
-			v.problem(damaged(at.key, "there is no record of it"))
+			v.problem(at.key, damaged(at.key, "there is content, but no record of it"))
 		}
 		return nil // another error was reported with the records
-	}, v.problem)
+	}, v.report)
 }
 
 // blobReader reads a blob until its context ends.
@@ -183,20 +192,27 @@ type entry struct {
 }
 
 // walk goes over the keys of the account in one space. A damaged table ends an
-// iteration; then walk goes on from the other end, and lost is told once of what
-// lies between and cannot be read. Each key is visited once.
+// iteration; then walk goes on from the other end, and lost is told of what lies
+// between and cannot be read. Each key is visited once.
 func walk(ctx context.Context, s *pebble.Snapshot, space byte, id store.AccountID,
-	visit func(entry) error, lost func(error)) error {
+	visit func(entry) error, lost func(store.Damage)) error {
 	lower, upper := appendPrefix(nil, space, id), appendEnd(nil, space, id, nil)
 	last, damage, err := walkOneWay(ctx, s, lower, upper, false, visit)
 	if damage == nil || err != nil {
 		return err
 	}
-	lost(readError(last, fmt.Errorf("unreadable from here on: %w", damage)))
+	gap := store.Damage{Blobs: space != spaceKeys, Key: bytes.Clone(last[prefixLen:]), Range: true, Text: damage.Error()}
+	if unreadable(damage) {
+		gap.Text = unreadableBecause(damage)
+	}
 	if len(last) > prefixLen {
 		lower = append(last, 0) // the least key behind it
 	}
-	_, _, err = walkOneWay(ctx, s, lower, upper, true, visit)
+	last, _, err = walkOneWay(ctx, s, lower, upper, true, visit)
+	if !bytes.Equal(last, lower) {
+		gap.Until = bytes.Clone(last[prefixLen:])
+	}
+	lost(gap)
 	return err
 }
 

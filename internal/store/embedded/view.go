@@ -207,7 +207,7 @@ func readError(key []byte, err error) error {
 	case errors.Is(err, pebble.ErrNotFound):
 		return store.ErrNotFound
 	case unreadable(err):
-		return damaged(key, err.Error())
+		return damaged(key, unreadableBecause(err))
 	default:
 		return fmt.Errorf("%w: read %s: %v", store.ErrFailed, describeKey(key), err)
 	}

@@ -250,7 +250,7 @@ func (f *fixture) blobs(id store.AccountID) []store.BlobInfo {
 func (f *fixture) verify(ids ...store.AccountID) {
 	f.t.Helper()
 	for _, id := range ids {
-		if err := f.e.Verify(f.ctx, id, func(p string) { f.t.Errorf("account %d: %s", id, p) }); err != nil {
+		if err := f.e.Verify(f.ctx, id, func(d store.Damage) { f.t.Errorf("account %d: %+v", id, d) }); err != nil {
 			f.t.Errorf("verify account %d: %v", id, err)
 		}
 	}

@@ -294,7 +294,7 @@ func testClosed(t *testing.T, f *fixture) {
 		"OpenBlob": func() error { _, err := f.e.OpenBlob(f.ctx, 1, ref.Info().ID); return err },
 		"Accounts": func() error { return f.e.Accounts(f.ctx, func(store.AccountID) error { return nil }) },
 		"Blobs":    func() error { return f.e.Blobs(f.ctx, 1, func(store.BlobInfo) error { return nil }) },
-		"Verify":   func() error { return f.e.Verify(f.ctx, 1, func(string) {}) },
+		"Verify":   func() error { return f.e.Verify(f.ctx, 1, func(store.Damage) {}) },
 		"Close":    f.e.Close,
 	}
 	for name, call := range calls {

@@ -299,7 +299,7 @@ func (l *Ledger) Check(ctx context.Context, e store.Engine) error {
 		if err := l.CheckAccount(ctx, e, id); err != nil {
 			errs = append(errs, fmt.Errorf("account %d: %w", id, err))
 		}
-		err := e.Verify(ctx, id, func(p string) { errs = append(errs, errors.New(p)) })
+		err := e.Verify(ctx, id, func(d store.Damage) { errs = append(errs, fmt.Errorf("%+v", d)) })
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
