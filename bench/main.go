@@ -31,6 +31,7 @@ type options struct {
 	servers  string
 	quick    bool
 	big      bool
+	sessions int
 	resume   bool
 }
 
@@ -65,6 +66,7 @@ func parseFlags() (*options, error) {
 	flag.StringVar(&o.servers, "servers", "tidemark,dovecot", "what to measure")
 	flag.BoolVar(&o.quick, "quick", false, "one round of everything, small: to see that it works")
 	flag.BoolVar(&o.big, "big", false, "also 10,000 idle sessions, and a mailbox ten times as big")
+	flag.IntVar(&o.sessions, "sessions", 0, "idle sessions whose memory is measured, instead of 1,000 (and 10,000)")
 	flag.BoolVar(&o.resume, "resume", false, "let clients resume TLS sessions")
 	flag.Parse()
 	if flag.NArg() > 0 {

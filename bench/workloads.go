@@ -205,6 +205,9 @@ func idleWorkloads(o *options) []workload {
 	if o.big {
 		sessions = append(sessions, 10_000)
 	}
+	if o.sessions > 0 {
+		sessions = []int{o.sessions}
+	}
 	idle := workload{name: "idle-memory", run: func(t *turn) error { return t.runIdleMemory(sessions) }}
 	for _, n := range sessions {
 		idle.rows = append(idle.rows, row{name: fmt.Sprintf("memory of each of %s idle sessions", number(n)), unit: "KB", goal: 591.0 / 24, op: "session"})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -43,14 +44,26 @@ func dialSocket(addr string) (*socket, error) {
 
 func (s *socket) connect(ap netip.AddrPort) error {
 	timeout := syscall.NsecToTimeval(stallLimit.Nanoseconds())
-	return errors.Join(
+	err := errors.Join(
 		syscall.SetsockoptInt(s.fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1),
 		syscall.SetsockoptTimeval(s.fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &timeout),
 		syscall.SetsockoptTimeval(s.fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &timeout),
-		uninterrupted(func() error {
-			return syscall.Connect(s.fd, &syscall.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().As4()})
-		}),
 	)
+	if err != nil {
+		return err
+	}
+	remote := &syscall.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().As4()}
+	connect := func() error { return syscall.Connect(s.fd, remote) }
+	err = uninterrupted(connect)
+	if err == syscall.EADDRNOTAVAIL && ap.Addr().IsLoopback() {
+		// This address has no ports left; the network has others.
+		local := &syscall.SockaddrInet4{Addr: [4]byte{127, 1, byte(rand.Uint32()), byte(1 + rand.UintN(254))}}
+		if err := syscall.Bind(s.fd, local); err != nil {
+			return os.NewSyscallError("bind", err)
+		}
+		err = uninterrupted(connect)
+	}
+	return err
 }
 
 func uninterrupted(call func() error) error {
