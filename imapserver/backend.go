@@ -166,15 +166,18 @@ type Mailbox interface {
 	// of known (nil: below UIDNEXT) that is not in v (RFC 7162 §3.2.5.2).
 	Since(ctx context.Context, v View, modseq imap.ModSeq, known imap.NumSet) (expunged, changed imap.NumSet, err error)
 
-	// Summaries calls fn for the rows in their order with what is stored of each
-	// message. A row whose message is no longer there gets nil. The Summary is valid
-	// during the call only, and fn must not wait for anything. An error of fn ends it
-	// and is returned.
-	Summaries(ctx context.Context, rows []Row, fn func(i int, s Summary) error) error
+	// Details returns what stands beside the Rows at the given positions of v, which
+	// must exist, in their order. It may have to be read first.
+	Details(ctx context.Context, v View, seqs imap.NumSet) ([]Details, error)
+
+	// Summaries calls fn for the messages in their order with what is stored of each.
+	// A message that is no longer there gets nil. The Summary is valid during the call
+	// only, and fn must not wait for anything. An error of fn ends it and is returned.
+	Summaries(ctx context.Context, msgs []Details, fn func(i int, s Summary) error) error
 
 	// Message opens one message's content. It fails with EXPUNGEISSUED when the
 	// message is no longer there.
-	Message(ctx context.Context, row Row) (Message, error)
+	Message(ctx context.Context, msg Details) (Message, error)
 
 	// Store changes flags in one transaction.
 	Store(ctx context.Context, c StoreChange) (StoreResult, error)
@@ -238,12 +241,18 @@ type Delta struct {
 	Keywords bool        // Keywords differ
 }
 
-// Row is the small, hot part of a message.
+// Row is the small, hot part of a message, in memory for as long as the mailbox is
+// open.
 type Row struct {
-	UID          imap.UID
-	Flags        *imap.FlagSet
-	ModSeq       imap.ModSeq
-	Size         uint32
+	UID    imap.UID
+	Flags  *imap.FlagSet
+	ModSeq imap.ModSeq
+}
+
+// Details are the part of a message that is read when it is first asked for, and never
+// changes.
+type Details struct {
+	Size         uint32 // octets
 	InternalDate Timestamp
 	SaveDate     int64  // seconds since 1970
 	Email        uint64 // the account's number of the content, for the backend

@@ -165,7 +165,7 @@ func (m *fakeMailbox) add(content string, flags ...imap.Flag) (uid imap.UID) {
 		uid = v.next
 		v.next++
 		m.content[uid] = content
-		v.rows = append(v.rows, Row{UID: uid, Flags: imap.NewFlagSet(flags), ModSeq: v.modSeq, Size: uint32(len(content))})
+		v.rows = append(v.rows, Row{UID: uid, Flags: imap.NewFlagSet(flags), ModSeq: v.modSeq})
 	})
 	return uid
 }
@@ -237,10 +237,21 @@ func (s *fakeSession) Since(context.Context, View, imap.ModSeq, imap.NumSet) (ex
 	return nil, nil, nil
 }
 
-func (s *fakeSession) Summaries(_ context.Context, rows []Row, fn func(int, Summary) error) error {
-	for i, r := range rows {
+// Details gives messages their UID as the number of their content.
+func (s *fakeSession) Details(_ context.Context, v View, seqs imap.NumSet) (details []Details, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := range seqs.All() {
+		uid := v.UID(imap.SeqNum(n))
+		details = append(details, Details{Size: uint32(len(s.content[uid])), Email: uint64(uid)})
+	}
+	return details, nil
+}
+
+func (s *fakeSession) Summaries(_ context.Context, msgs []Details, fn func(int, Summary) error) error {
+	for i, m := range msgs {
 		var sum Summary
-		if s.view().Seq(r.UID) != 0 {
+		if s.view().Seq(imap.UID(m.Email)) != 0 {
 			sum = fakeSummary{}
 		}
 		if err := fn(i, sum); err != nil {
@@ -250,10 +261,10 @@ func (s *fakeSession) Summaries(_ context.Context, rows []Row, fn func(int, Summ
 	return nil
 }
 
-func (s *fakeSession) Message(_ context.Context, row Row) (Message, error) {
+func (s *fakeSession) Message(_ context.Context, msg Details) (Message, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	content, ok := s.content[row.UID]
+	content, ok := s.content[imap.UID(msg.Email)]
 	if !ok {
 		return nil, imap.Refuse(imap.CodeExpungeIssued, "The message is gone")
 	}

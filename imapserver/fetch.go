@@ -103,6 +103,7 @@ const fewContents = 8
 type fetcher struct {
 	*selected
 	items     []imap.FetchItem
+	details   bool // an item needs Details, Summary or Message
 	summaries bool // an item needs Summary
 	content   bool // an item needs Message
 	contents  int  // how many do
@@ -144,11 +145,13 @@ func (f *fetcher) add(item imap.FetchItem) {
 		return
 	}
 	switch item.Kind {
+	case imap.FetchInternalDate, imap.FetchRFC822Size, imap.FetchSaveDate:
+		f.details = true
 	case imap.FetchEnvelope, imap.FetchBody, imap.FetchBodyStructure, imap.FetchEmailID, imap.FetchPreview:
-		f.summaries = true
+		f.details, f.summaries = true, true
 	case imap.FetchBodySection, imap.FetchRFC822, imap.FetchRFC822Header, imap.FetchRFC822Text,
 		imap.FetchBinary, imap.FetchBinarySize:
-		f.content = true
+		f.details, f.content = true, true
 		f.contents++
 	}
 	f.items = append(f.items, item)
@@ -203,7 +206,7 @@ func (f *fetcher) run(ctx context.Context, seqs imap.NumSet) error {
 func (f *fetcher) rows(seqs imap.NumSet) iter.Seq[fetchRow] {
 	return func(yield func(fetchRow) bool) {
 		for seq, row := range f.base.Rows(seqs) {
-			r := fetchRow{seq, row, true}
+			r := fetchRow{seq: seq, row: row, present: true}
 			if f.base != f.tip {
 				r.row, r.present = f.selected.row(seq)
 			}
@@ -218,11 +221,35 @@ func (f *fetcher) rows(seqs imap.NumSet) iter.Seq[fetchRow] {
 type fetchRow struct {
 	seq     imap.SeqNum
 	row     Row
+	details Details // if they are needed
 	present bool
+}
+
+// addDetails completes the rows with what is asked beyond them. Base has every message, and
+// the details are the same in all versions.
+func (f *fetcher) addDetails(ctx context.Context, batch []fetchRow) error {
+	if !f.details {
+		return nil
+	}
+	var seqs imap.NumSet
+	for i := range batch {
+		seqs.Add(uint32(batch[i].seq))
+	}
+	details, err := f.mailbox.Details(ctx, f.base, seqs)
+	if err != nil {
+		return err
+	}
+	for i := range batch {
+		batch[i].details = details[i]
+	}
+	return nil
 }
 
 func (f *fetcher) answer(ctx context.Context, batch []fetchRow) error {
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := f.addDetails(ctx, batch); err != nil {
 		return err
 	}
 	if f.has(imap.FetchModSeq) && len(batch) > 0 {
@@ -234,8 +261,8 @@ func (f *fetcher) answer(ctx context.Context, batch []fetchRow) error {
 	case f.summaries:
 		return f.answerSummaries(ctx, batch)
 	default:
-		for _, r := range batch {
-			f.put(f.appendRow(f.buf(), r, nil))
+		for i := range batch {
+			f.put(f.appendRow(f.buf(), &batch[i], nil))
 		}
 		return f.writeError()
 	}
@@ -250,32 +277,32 @@ func (c *conn) writeError() error {
 }
 
 // appendRow appends the response for a message none of whose items need its content.
-func (f *fetcher) appendRow(b []byte, r fetchRow, sum Summary) []byte {
+func (f *fetcher) appendRow(b []byte, r *fetchRow, sum Summary) []byte {
 	b = imapwire.AppendFetchStart(b, r.seq)
 	for i := range f.items {
 		if i > 0 {
 			b = append(b, ' ')
 		}
-		b = f.appendItem(b, &f.items[i], r.row, sum)
+		b = f.appendItem(b, &f.items[i], r, sum)
 	}
 	return imapwire.AppendFetchEnd(b)
 }
 
 // appendItem appends an item that does not need the content.
-func (f *fetcher) appendItem(b []byte, item *imap.FetchItem, row Row, sum Summary) []byte {
+func (f *fetcher) appendItem(b []byte, item *imap.FetchItem, r *fetchRow, sum Summary) []byte {
 	switch item.Kind {
 	case imap.FetchUID:
-		return imapwire.AppendFetchUID(b, row.UID)
+		return imapwire.AppendFetchUID(b, r.row.UID)
 	case imap.FetchFlags:
-		return f.appendFlags(b, row)
+		return f.appendFlags(b, r.row)
 	case imap.FetchInternalDate:
-		return imapwire.AppendFetchInternalDate(b, row.InternalDate.Unix, row.InternalDate.Zone)
+		return imapwire.AppendFetchInternalDate(b, r.details.InternalDate.Unix, r.details.InternalDate.Zone)
 	case imap.FetchRFC822Size:
-		return imapwire.AppendFetchSize(b, uint64(row.Size))
+		return imapwire.AppendFetchSize(b, uint64(r.details.Size))
 	case imap.FetchModSeq:
-		return imapwire.AppendFetchModSeq(b, row.ModSeq)
+		return imapwire.AppendFetchModSeq(b, r.row.ModSeq)
 	case imap.FetchSaveDate:
-		return imapwire.AppendFetchSaveDate(b, row.SaveDate)
+		return imapwire.AppendFetchSaveDate(b, r.details.SaveDate)
 	case imap.FetchThreadID:
 		return imapwire.AppendFetchThreadID(b, "")
 	case imap.FetchEmailID:
@@ -298,19 +325,19 @@ var errBatchFull = errors.New("batch is full")
 
 // answerSummaries answers for messages of which summaries are asked.
 func (f *fetcher) answerSummaries(ctx context.Context, batch []fetchRow) error {
-	rows := make([]Row, len(batch))
+	msgs := make([]Details, len(batch))
 	for i := range batch {
-		rows[i] = batch[i].row
+		msgs[i] = batch[i].details
 	}
 	for done := 0; done < len(batch); {
 		b, next := f.buf(), done
-		err := f.mailbox.Summaries(ctx, rows[done:], func(i int, sum Summary) error {
+		err := f.mailbox.Summaries(ctx, msgs[done:], func(i int, sum Summary) error {
 			next = done + i + 1
 			if sum == nil {
 				f.gone = true
 				return nil
 			}
-			b = f.appendRow(b, batch[done+i], sum)
+			b = f.appendRow(b, &batch[done+i], sum)
 			if len(b) >= outputSize {
 				return errBatchFull
 			}

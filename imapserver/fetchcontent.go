@@ -56,7 +56,7 @@ func isExpungeIssued(err error) bool {
 // before its first octet is written, except for reading the content itself: its
 // size has been promised then, and a failure ends the connection.
 func (f *fetcher) answerMessage(ctx context.Context, r fetchRow) error {
-	msg, err := f.mailbox.Message(ctx, r.row)
+	msg, err := f.mailbox.Message(ctx, r.details)
 	if err != nil {
 		return err
 	}
@@ -75,11 +75,11 @@ func (f *fetcher) answerMessage(ctx context.Context, r fetchRow) error {
 	// The summary is valid during the call only, and nothing is written in it.
 	head := make([][]byte, len(f.items))
 	found := false
-	err = f.mailbox.Summaries(ctx, []Row{r.row}, func(_ int, sum Summary) error {
+	err = f.mailbox.Summaries(ctx, []Details{r.details}, func(_ int, sum Summary) error {
 		if found = sum != nil; found {
 			for i := range f.items {
 				if !needsContent(f.items[i].Kind) {
-					head[i] = f.appendItem(nil, &f.items[i], r.row, sum)
+					head[i] = f.appendItem(nil, &f.items[i], &r, sum)
 				}
 			}
 		}
@@ -178,7 +178,7 @@ func (f *fetcher) sendMessage(ctx context.Context, r fetchRow, parts []part, hea
 		case head != nil:
 			b = append(b, head[i]...)
 		default:
-			b = f.appendItem(b, item, r.row, nil)
+			b = f.appendItem(b, item, &r, nil)
 		}
 	}
 	f.put(imapwire.AppendFetchEnd(b))

@@ -143,10 +143,16 @@ func (l *Local) Messages(ctx context.Context, user, mailbox string) (list []Mess
 		if v.Len() == 0 {
 			return nil
 		}
-		for _, row := range v.Rows(imap.NumSet{{Start: 1, Stop: v.Len()}}) {
+		all := imap.NumSet{{Start: 1, Stop: v.Len()}}
+		details, err := m.Details(ctx, v, all)
+		if err != nil {
+			return err
+		}
+		for seq, row := range v.Rows(all) {
+			d := details[seq-1]
 			list = append(list, Message{
 				Key: fmt.Sprintf("%s-%d", m.ID(), row.UID), UID: row.UID,
-				Flags: row.Flags.Flags(), Date: row.InternalDate.Time(), Size: int64(row.Size),
+				Flags: row.Flags.Flags(), Date: d.InternalDate.Time(), Size: int64(d.Size),
 			})
 		}
 		return nil
@@ -200,7 +206,11 @@ func (r *contentReader) open(ctx context.Context, a *mail.Account, mailbox strin
 	if seq == 0 {
 		return errorf(NotFound, "there is no message %d in %q", uid, mailbox)
 	}
-	msg, err := m.Message(ctx, v.Row(seq))
+	details, err := m.Details(ctx, v, imap.NumSetOf(uint32(seq)))
+	if err != nil {
+		return err
+	}
+	msg, err := m.Message(ctx, details[0])
 	if err != nil {
 		return err
 	}

@@ -128,9 +128,13 @@ func (a *account) dropMailbox(n *names, id mailboxID) error {
 	if err != nil {
 		return err
 	}
+	// Sessions that have the mailbox open keep the details: see lazyDetails.
+	if err := v.loadDetails(n.tx, v.all()); err != nil {
+		return err
+	}
 	var emails []emailID
 	for _, c := range v.chunks {
-		for _, e := range c.email {
+		for _, e := range c.details().email {
 			emails = append(emails, emailID(e))
 		}
 	}
@@ -138,6 +142,7 @@ func (a *account) dropMailbox(n *names, id mailboxID) error {
 	n.tx.Delete(mailboxKey(id))
 	n.tx.DeleteRange(ofMailbox(kindLog, id))
 	n.tx.DeleteRange(ofMailbox(kindChunk, id))
+	n.tx.DeleteRange(ofMailbox(kindDetails, id))
 	n.tx.Delete(textBlocksKey(id))
 	n.tx.DeleteRange(ofMailbox(kindColumn, id))
 	return nil

@@ -9,55 +9,101 @@ import (
 	"tidemark/internal/store"
 )
 
-// apply returns the version of the mailbox that a log record makes of v. keywords are
-// the mailbox's keywords as of the record. It is the only way in which a view comes to
-// change, whether the record was just made, is replayed, or comes from another node.
-func (v *view) apply(rec *logRecord, modseq uint64, keywords []imap.Flag) (*view, error) {
-	if modseq != v.modseq+1 {
-		return nil, fmt.Errorf("%w: log record %d does not follow %d", store.ErrCorrupt, modseq, v.modseq)
-	}
-	next := &view{
-		modseq: modseq, uidNext: v.uidNext, keywords: keywords, table: v.table,
+// viewEdit makes a later version of a view by log records. It is the only way in which a
+// view comes to change, whether the record was just made, is replayed, or comes from another
+// node.
+type viewEdit struct {
+	view   *view        // in the making
+	reader store.Reader // for details that are not in memory
+	// own are the chunks that are part of no version yet and may be changed: true if that
+	// goes for their messages, too, and not for the flags alone.
+	own map[*chunk]bool
+}
+
+// edit returns an edit that begins with v. r must see the store as of v or later.
+func (v *view) edit(r store.Reader, keywords []imap.Flag) *viewEdit {
+	return &viewEdit{reader: r, own: make(map[*chunk]bool), view: &view{
+		modseq: v.modseq, uidNext: v.uidNext, keywords: keywords, table: v.table,
 		chunks: slices.Clone(v.chunks), sets: v.sets,
-	}
-	touched := make(map[int]bool)
-	for i := range rec.Flags {
-		next.changeFlags(&rec.Flags[i], touched)
-	}
-	if len(rec.Expunged) > 0 {
-		next.expunge(rec.Expunged, touched)
-	}
-	if err := next.add(rec.Added, touched); err != nil {
+	}}
+}
+
+// apply returns the version of the mailbox that a log record makes of v. keywords are
+// the mailbox's keywords as of the record.
+func (v *view) apply(r store.Reader, rec *logRecord, modseq uint64, keywords []imap.Flag) (*view, error) {
+	e := v.edit(r, keywords)
+	if err := e.apply(rec, modseq); err != nil {
 		return nil, err
 	}
-	next.sets = next.table.snapshot()
-	for k := range touched {
-		next.chunks[k].seal(next.sets)
+	return e.finish(), nil
+}
+
+// finish returns the new version. The edit must not be used any more.
+func (e *viewEdit) finish() *view {
+	v := e.view
+	v.sets = v.table.snapshot()
+	for c := range e.own {
+		c.seal(v.sets)
+	}
+	v.seal()
+	return v
+}
+
+// apply takes one step. After an error the edit is of no use.
+func (e *viewEdit) apply(rec *logRecord, modseq uint64) error {
+	if modseq != e.view.modseq+1 {
+		return fmt.Errorf("%w: log record %d does not follow %d", store.ErrCorrupt, modseq, e.view.modseq)
+	}
+	e.view.modseq = modseq
+	for i := range rec.Flags {
+		e.changeFlags(&rec.Flags[i])
 	}
 	if len(rec.Expunged) > 0 {
-		next.closeGaps()
+		if err := e.expunge(rec.Expunged); err != nil {
+			return err
+		}
 	}
-	next.seal()
-	return next, nil
+	return e.add(rec.Added)
 }
 
 // changeFlags applies a change of flags to the chunks that have any of its UIDs.
-func (v *view) changeFlags(c *flagChange, touched map[int]bool) {
+func (e *viewEdit) changeFlags(c *flagChange) {
+	v := e.view
 	changed := make(map[uint32]uint32)
-	change := func(old uint32) uint32 {
-		f, ok := changed[old]
-		if !ok {
-			f = v.table.number(c.of(v.bits(old)), v.keywords)
-			changed[old] = f
-		}
-		return f
-	}
 	for k := range v.chunksWith(c.UIDs) {
-		old := v.chunks[k]
-		v.chunks[k] = old.withFlags(old.indexes(c.UIDs), change, v.modseq)
-		if v.chunks[k] != old {
-			touched[k] = true
+		var next *chunk
+		for i := range v.chunks[k].indexes(c.UIDs) {
+			if next == nil {
+				next = e.ownFlags(k)
+			}
+			old := next.flags[i]
+			f, ok := changed[old]
+			if !ok {
+				f = v.table.number(c.of(v.bits(old)), v.keywords)
+				changed[old] = f
+			}
+			next.flags[i], next.modseq[i] = f, v.modseq
 		}
+	}
+}
+
+// ownFlags returns a chunk as one whose flags may be changed.
+func (e *viewEdit) ownFlags(k int) *chunk {
+	c := e.view.chunks[k]
+	if _, ok := e.own[c]; ok {
+		return c
+	}
+	next := c.copyFlags()
+	e.replace(k, next, false)
+	return next
+}
+
+// replace puts next, which may be nil, in the place of a chunk.
+func (e *viewEdit) replace(k int, next *chunk, messages bool) {
+	delete(e.own, e.view.chunks[k])
+	e.view.chunks[k] = next
+	if next != nil {
+		e.own[next] = messages
 	}
 }
 
@@ -77,74 +123,105 @@ func (c *flagChange) of(old flagBits) flagBits {
 	return old.with(c.Add, c.Remove)
 }
 
-// expunge removes messages. Chunks that lose all of theirs become nil.
-func (v *view) expunge(uids imap.NumSet, touched map[int]bool) {
-	for k := range v.chunksWith(uids) {
-		next := v.chunks[k].without(uids)
-		if next == v.chunks[k] {
+// expunge removes messages. The details of a chunk that loses any are loaded, also where
+// nothing is left of it: see lazyDetails.
+func (e *viewEdit) expunge(uids imap.NumSet) error {
+	for k := range e.view.chunksWith(uids) {
+		c := e.view.chunks[k]
+		keep := c.indexesWithout(uids)
+		if len(keep) == c.len() {
 			continue
 		}
-		v.chunks[k] = next
-		touched[k] = next != nil
-		if next == nil {
-			delete(touched, k)
+		d, err := c.lazy.load(e.reader)
+		if err != nil {
+			return err
+		}
+		var next *chunk
+		if len(keep) > 0 {
+			next = c.pick(keep, d)
+		}
+		e.replace(k, next, true)
+	}
+	return e.closeGaps()
+}
+
+// closeGaps drops chunks that have become empty and joins neighbours that together
+// fill at most half a chunk, so that the number of chunks follows that of messages.
+func (e *viewEdit) closeGaps() error {
+	old := e.view.chunks
+	e.view.chunks = make([]*chunk, 0, len(old))
+	for _, c := range old {
+		last := len(e.view.chunks) - 1
+		switch {
+		case c == nil:
+		case last >= 0 && e.view.chunks[last].len()+c.len() <= chunkSize/2:
+			if err := e.join(last, c); err != nil {
+				return err
+			}
+		default:
+			e.view.chunks = append(e.view.chunks, c)
 		}
 	}
+	return nil
+}
+
+// join adds the messages of c, which comes behind chunk k, to that one.
+func (e *viewEdit) join(k int, c *chunk) error {
+	a, err := e.view.chunks[k].lazy.load(e.reader)
+	if err != nil {
+		return err
+	}
+	b, err := c.lazy.load(e.reader)
+	if err != nil {
+		return err
+	}
+	delete(e.own, c)
+	e.replace(k, join(e.view.chunks[k], c, a, b), true)
+	return nil
 }
 
 // add puts messages at the end.
-func (v *view) add(msgs []added, touched map[int]bool) error {
+func (e *viewEdit) add(msgs []added) error {
+	v := e.view
 	for len(msgs) > 0 {
-		last := len(v.chunks) - 1
-		if last < 0 || v.chunks[last] == nil || v.chunks[last].len() >= chunkSize {
-			v.chunks = append(v.chunks, nil)
-			last++
+		c, err := e.last(len(msgs))
+		if err != nil {
+			return err
 		}
-		room := chunkSize
-		if c := v.chunks[last]; c != nil {
-			room -= c.len()
-		}
-		n := min(room, len(msgs))
-		flags := make([]uint32, n)
-		for i, a := range msgs[:n] {
+		n := min(chunkSize-c.len(), len(msgs))
+		for i := range msgs[:n] {
+			a := &msgs[i]
 			if a.UID < v.uidNext {
 				return fmt.Errorf("%w: log adds UID %d again", store.ErrCorrupt, a.UID)
 			}
 			v.uidNext = a.UID + 1
-			flags[i] = v.table.number(a.Flags, v.keywords)
+			c.append(a, v.table.number(a.Flags, v.keywords), v.modseq)
 		}
-		v.chunks[last] = v.chunks[last].with(msgs[:n], flags, v.modseq)
-		touched[last] = true
 		msgs = msgs[n:]
 	}
 	return nil
 }
 
-// closeGaps drops chunks that have become empty and joins neighbours that together
-// fill at most half a chunk, so that the number of chunks follows that of messages.
-func (v *view) closeGaps() {
-	kept := make([]*chunk, 0, len(v.chunks))
-	for _, c := range v.chunks {
-		if c == nil {
-			continue
-		}
-		if k := len(kept) - 1; k >= 0 && kept[k].len()+c.len() <= chunkSize/2 {
-			kept[k] = join(kept[k], c)
-			kept[k].seal(v.sets)
-			continue
-		}
-		kept = append(kept, c)
+// last returns the last chunk as one to which messages may be added, of which n are to
+// come. If it is full, it is a new one.
+func (e *viewEdit) last(n int) (*chunk, error) {
+	v := e.view
+	k := len(v.chunks) - 1
+	if k < 0 || v.chunks[k].len() == chunkSize {
+		k++
+		v.chunks = append(v.chunks, nil)
+		e.replace(k, new(chunk).grow(min(n, chunkSize), new(details)), true)
 	}
-	v.chunks = kept
-}
-
-func join(a, b *chunk) *chunk {
-	return &chunk{
-		uid: slices.Concat(a.uid, b.uid), email: slices.Concat(a.email, b.email), size: slices.Concat(a.size, b.size),
-		internal: slices.Concat(a.internal, b.internal), sent: slices.Concat(a.sent, b.sent),
-		saved: slices.Concat(a.saved, b.saved), flags: slices.Concat(a.flags, b.flags),
-		modseq: slices.Concat(a.modseq, b.modseq),
+	c := v.chunks[k]
+	if e.own[c] {
+		return c, nil
 	}
+	d, err := c.lazy.load(e.reader)
+	if err != nil {
+		return nil, err
+	}
+	e.replace(k, c.grow(min(c.len()+n, chunkSize), d), true)
+	return v.chunks[k], nil
 }
 
 // chunksWith yields the indexes of the chunks that may hold any of uids. It may be

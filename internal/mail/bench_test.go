@@ -86,7 +86,7 @@ func BenchmarkViewApply(b *testing.B) {
 	v := benchMailbox(b).View().(*view)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		next, err := v.apply(flagged(i%2 == 0), v.modseq+1, v.keywords)
+		next, err := v.apply(nil, flagged(i%2 == 0), v.modseq+1, v.keywords)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -97,7 +97,7 @@ func BenchmarkViewApply(b *testing.B) {
 // BenchmarkDelta finds the one message that has changed between two versions.
 func BenchmarkDelta(b *testing.B) {
 	old := benchMailbox(b).View().(*view)
-	v, err := old.apply(flagged(true), old.modseq+1, old.keywords)
+	v, err := old.apply(nil, flagged(true), old.modseq+1, old.keywords)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"tidemark/imap"
 	"tidemark/internal/store"
 	"tidemark/message"
 )
@@ -212,6 +213,7 @@ func (c *checker) mailboxes(r store.Reader) error {
 			return errors.Join(c.lists(r, id, meta), c.log(r, id, meta))
 		}
 		c.counts(id, meta, v)
+		c.chunks(r, id, v)
 		return errors.Join(c.log(r, id, meta), c.texts(r, id, v))
 	})
 }
@@ -241,11 +243,36 @@ func (c *checker) counts(id mailboxID, meta *mailboxMeta, v *view) {
 	if len(slices.Compact(slices.Sorted(slices.Values(meta.Keywords)))) != len(meta.Keywords) {
 		c.mailboxProblemf(id, "names a keyword twice")
 	}
+}
+
+// chunks checks the totals of each chunk and takes in its details.
+func (c *checker) chunks(r store.Reader, id mailboxID, v *view) {
 	for _, ch := range v.chunks {
-		for i, e := range ch.email {
+		d := c.details(r, id, ch)
+		if d == nil {
+			continue
+		}
+		counted := &chunk{flags: ch.flags, modseq: ch.modseq}
+		counted.seal(v.sets)
+		for i, e := range d.email {
 			c.place(emailID(e), location{id, ch.uid[i]})
+			counted.octets += uint64(d.size[i])
+		}
+		if counted.maxModSeq != ch.maxModSeq || counted.unseen != ch.unseen ||
+			counted.deleted != ch.deleted || counted.octets != ch.octets {
+			c.report(Problem{c.user, c.names[id], imap.NumSetOf(ch.uid...).String(), "their totals are wrong"})
 		}
 	}
+}
+
+// details returns the details of a chunk, nil if they cannot be read.
+func (c *checker) details(r store.Reader, id mailboxID, ch *chunk) *details {
+	d, err := ch.lazy.load(r)
+	if err != nil {
+		c.partial = true
+		c.report(Problem{c.user, c.names[id], imap.NumSetOf(ch.uid...).String(), err.Error()})
+	}
+	return d
 }
 
 // lists checks the mailbox's lists of messages one by one.
@@ -258,9 +285,12 @@ func (c *checker) lists(r store.Reader, id mailboxID, meta *mailboxMeta) error {
 		if err != nil {
 			continue // the engine's Verify tells of it
 		}
-		if _, err = decodeChunk(b, newFlagTable(), meta.Keywords); err != nil {
+		ch, err := decodeChunk(b, id, newFlagTable(), meta.Keywords)
+		if err != nil {
 			c.keyDamage(it.Key(), err.Error())
+			continue
 		}
+		c.details(r, id, ch)
 	}
 	return c.passOver(it.Close())
 }

@@ -59,7 +59,11 @@ func checkColumn(r store.Reader, id mailboxID, k textColumn, block textBlock) er
 
 // checkTexts compares what the columns have of a message with its textRecord.
 func checkTexts(t *textReader, at place) error {
-	rec, err := t.single.text(at.email())
+	email, err := at.loadEmail(t.r)
+	if err != nil {
+		return nil // which is said of the details
+	}
+	rec, err := t.single.text(email)
 	if err != nil {
 		return nil // which is said of the email
 	}

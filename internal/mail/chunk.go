@@ -19,12 +19,8 @@ const chunkSize = 1024
 // A chunk is never changed once it is part of a view. Its next version shares the
 // columns that stay the same.
 type chunk struct {
-	uid      []uint32
-	email    []uint64
-	size     []uint32
-	internal []packedTime
-	sent     []packedTime
-	saved    []int64
+	uid  []uint32
+	lazy *lazyDetails
 
 	flags  []uint32 // numbers in the mailbox's flagTable
 	modseq []uint64
@@ -34,7 +30,7 @@ type chunk struct {
 	deleted   uint32
 	octets    uint64
 
-	// stored says that the snapshot on disk has this version of the chunk.
+	// stored says that the snapshot on disk has this version of the chunk, its details aside.
 	stored atomic.Bool
 }
 
@@ -48,9 +44,10 @@ func (c *chunk) sameMessages(o *chunk) bool {
 	return len(c.uid) == len(o.uid) && &c.uid[0] == &o.uid[0]
 }
 
-// seal computes the totals of a chunk that has just been built.
+// seal computes the totals of a chunk that has just been built, but for octets, which
+// change with the messages alone.
 func (c *chunk) seal(sets []flagSet) {
-	c.maxModSeq, c.unseen, c.deleted, c.octets = 0, 0, 0, 0
+	c.maxModSeq, c.unseen, c.deleted = 0, 0, 0
 	for i, f := range c.flags {
 		c.maxModSeq = max(c.maxModSeq, c.modseq[i])
 		if !sets[f].bits.has(bitSeen) {
@@ -59,52 +56,20 @@ func (c *chunk) seal(sets []flagSet) {
 		if sets[f].bits.has(bitDeleted) {
 			c.deleted++
 		}
-		c.octets += uint64(c.size[i])
 	}
 }
 
-// withFlags returns a version in which the flags of some messages have changed:
-// change gives the new number for an old one, for the messages whose index is set in
-// hit. The result is not sealed; it is c itself if nothing changed.
-func (c *chunk) withFlags(hit func(yield func(i int) bool), change func(uint32) uint32, modseq uint64) *chunk {
-	var next *chunk
-	for i := range hit {
-		f := change(c.flags[i])
-		if next == nil {
-			next = &chunk{
-				uid: c.uid, email: c.email, size: c.size, internal: c.internal, sent: c.sent, saved: c.saved,
-				flags: slices.Clone(c.flags), modseq: slices.Clone(c.modseq),
-			}
-		}
-		next.flags[i] = f
-		next.modseq[i] = modseq
+// pick returns a chunk of the messages at the given indexes, not sealed. d are the details
+// of c.
+func (c *chunk) pick(keep []int, d *details) *chunk {
+	d = d.pick(keep)
+	next := &chunk{
+		uid: pick(c.uid, keep), flags: pick(c.flags, keep), modseq: pick(c.modseq, keep), lazy: knownDetails(d),
 	}
-	if next == nil {
-		return c
+	for _, n := range d.size {
+		next.octets += uint64(n)
 	}
 	return next
-}
-
-// without returns a version that lacks the messages whose UID is in uids, nil if
-// none are left, c itself if none of them was there. The result is not sealed.
-func (c *chunk) without(uids imap.NumSet) *chunk {
-	keep := make([]int, 0, c.len())
-	for i, uid := range c.uid {
-		if !uids.Contains(uid) {
-			keep = append(keep, i)
-		}
-	}
-	switch len(keep) {
-	case 0:
-		return nil
-	case c.len():
-		return c
-	}
-	return &chunk{
-		uid: pick(c.uid, keep), email: pick(c.email, keep), size: pick(c.size, keep),
-		internal: pick(c.internal, keep), sent: pick(c.sent, keep), saved: pick(c.saved, keep),
-		flags: pick(c.flags, keep), modseq: pick(c.modseq, keep),
-	}
 }
 
 func pick[T any](column []T, keep []int) []T {
@@ -115,29 +80,52 @@ func pick[T any](column []T, keep []int) []T {
 	return out
 }
 
-// with returns a version with the messages of more behind those of c, of which
-// there may be none (nil). The result is not sealed.
-func (c *chunk) with(more []added, flags []uint32, modseq uint64) *chunk {
-	if c == nil {
-		c = new(chunk)
+// indexesWithout returns the indexes of the messages whose UID is not in uids.
+func (c *chunk) indexesWithout(uids imap.NumSet) []int {
+	keep := make([]int, 0, c.len())
+	for i, uid := range c.uid {
+		if !uids.Contains(uid) {
+			keep = append(keep, i)
+		}
 	}
-	n := c.len() + len(more)
-	next := &chunk{
-		uid: grow(c.uid, n), email: grow(c.email, n), size: grow(c.size, n),
-		internal: grow(c.internal, n), sent: grow(c.sent, n), saved: grow(c.saved, n),
-		flags: grow(c.flags, n), modseq: grow(c.modseq, n),
+	return keep
+}
+
+// copyFlags returns a copy of the chunk whose flags and MODSEQs may be changed until it is
+// part of a view. It shares all else.
+func (c *chunk) copyFlags() *chunk {
+	return &chunk{
+		uid: c.uid, lazy: c.lazy, octets: c.octets,
+		flags: slices.Clone(c.flags), modseq: slices.Clone(c.modseq),
 	}
-	for i, a := range more {
-		next.uid = append(next.uid, a.UID)
-		next.email = append(next.email, uint64(a.Email))
-		next.size = append(next.size, a.Size)
-		next.internal = append(next.internal, a.Internal)
-		next.sent = append(next.sent, a.Sent)
-		next.saved = append(next.saved, a.Saved)
-		next.flags = append(next.flags, flags[i])
-		next.modseq = append(next.modseq, modseq)
+}
+
+// grow returns a copy of the chunk that messages may be added to until it is part of a view,
+// with room for n. d are the details of c.
+func (c *chunk) grow(n int, d *details) *chunk {
+	return &chunk{
+		uid: grow(c.uid, n), flags: grow(c.flags, n), modseq: grow(c.modseq, n),
+		lazy: knownDetails(d.grow(n)), octets: c.octets,
 	}
-	return next
+}
+
+// append adds a message to a chunk that is part of no view yet.
+func (c *chunk) append(a *added, flags uint32, modseq uint64) {
+	c.uid = append(c.uid, a.UID)
+	c.flags = append(c.flags, flags)
+	c.modseq = append(c.modseq, modseq)
+	c.octets += uint64(a.Size)
+	c.details().append(a)
+}
+
+// join returns a chunk with the messages of two neighbours, whose details are ad and bd. It
+// is not sealed.
+func join(a, b *chunk, ad, bd *details) *chunk {
+	return &chunk{
+		uid: slices.Concat(a.uid, b.uid), flags: slices.Concat(a.flags, b.flags),
+		modseq: slices.Concat(a.modseq, b.modseq),
+		lazy:   knownDetails(joinDetails(ad, bd)), octets: a.octets + b.octets,
+	}
 }
 
 // grow returns a copy of column with room for n elements.
@@ -145,58 +133,53 @@ func grow[T any](column []T, n int) []T {
 	return append(make([]T, 0, n), column...)
 }
 
-const chunkVersion = 1
+const chunkVersion = 2
 
-// encode returns the chunk as it is stored: the distinct flag sets, then each
-// column in full, little endian, so that loading it is copying.
-func (c *chunk) encode(sets []flagSet) []byte {
+// encode returns the chunk as it is stored, but for its details: its totals, the distinct
+// flag sets, and the columns. details is the MODSEQ of the snapshot that wrote its details.
+func (c *chunk) encode(sets []flagSet, details uint64) []byte {
 	local := make(map[uint32]uint32)
+	flags := make([]uint32, c.len())
 	var used []flagBits
-	for _, f := range c.flags {
-		if _, ok := local[f]; !ok {
-			local[f] = uint32(len(used))
+	for i, f := range c.flags {
+		n, ok := local[f]
+		if !ok {
+			n = uint32(len(used))
+			local[f] = n
 			used = append(used, sets[f].bits)
 		}
+		flags[i] = n
 	}
-	n := c.len()
-	b := append(make([]byte, 0, 16+n*48), chunkVersion)
-	b = binary.AppendUvarint(b, uint64(len(used)))
+	b := append(make([]byte, 0, 64+c.len()*8), chunkVersion)
+	for _, n := range [...]uint64{
+		uint64(c.len()), details, c.maxModSeq, uint64(c.unseen), uint64(c.deleted), c.octets, uint64(len(used)),
+	} {
+		b = binary.AppendUvarint(b, n)
+	}
 	for _, bits := range used {
 		b = appendString(b, string(bits))
 	}
-	b = binary.AppendUvarint(b, uint64(n))
-	b = appendColumn32(b, c.uid)
-	b = appendColumn64(b, c.email)
-	b = appendColumn32(b, c.size)
-	b = appendColumn64(b, c.internal)
-	b = appendColumn64(b, c.sent)
-	b = appendColumn64(b, c.saved)
-	for _, f := range c.flags {
-		b = binary.LittleEndian.AppendUint32(b, local[f])
-	}
-	return appendColumn64(b, c.modseq)
+	b = appendPacked(b, c.uid)
+	b = appendPacked(b, flags)
+	return appendPacked(b, c.modseq)
 }
 
-// bytesPerMessage is what one message takes in an encoded chunk.
-const bytesPerMessage = 4 + 8 + 4 + 8 + 8 + 8 + 4 + 8
-
-func decodeChunk(b []byte, table *flagTable, keywords []imap.Flag) (*chunk, error) {
+func decodeChunk(b []byte, id mailboxID, table *flagTable, keywords []imap.Flag) (*chunk, error) {
 	r := newReader(b, chunkVersion, "chunk")
+	n, details := r.uint(), r.uint()
+	if r.err == nil && (n == 0 || n > chunkSize) {
+		return nil, fmt.Errorf("%w: chunk of %d messages", store.ErrCorrupt, n)
+	}
+	c := &chunk{maxModSeq: r.uint(), unseen: r.uint32(), deleted: r.uint32(), octets: r.uint()}
 	var numbers []uint32
 	for range r.count() {
 		numbers = append(numbers, table.number(flagBits(r.bytes()), keywords))
 	}
-	n := int(r.uint32())
-	if r.err != nil {
-		return nil, r.err
-	}
-	if n == 0 || len(r.b) != n*bytesPerMessage {
-		return nil, fmt.Errorf("%w: chunk of %d messages has %d octets", store.ErrCorrupt, n, len(r.b))
-	}
-	c := &chunk{
-		uid: takeColumn32(r, n), email: takeColumn64[uint64](r, n), size: takeColumn32(r, n),
-		internal: takeColumn64[packedTime](r, n), sent: takeColumn64[packedTime](r, n), saved: takeColumn64[int64](r, n),
-		flags: takeColumn32(r, n), modseq: takeColumn64[uint64](r, n),
+	c.uid = takePacked[uint32](r, int(n))
+	c.flags = takePacked[uint32](r, int(n))
+	c.modseq = takePacked[uint64](r, int(n))
+	if err := r.done(); err != nil {
+		return nil, err
 	}
 	for i, f := range c.flags {
 		if f >= uint32(len(numbers)) {
@@ -204,37 +187,8 @@ func decodeChunk(b []byte, table *flagTable, keywords []imap.Flag) (*chunk, erro
 		}
 		c.flags[i] = numbers[f]
 	}
+	c.stored.Store(true)
+	c.lazy = &lazyDetails{mailbox: id, firstUID: c.firstUID(), messages: c.len()}
+	c.lazy.written.Store(details)
 	return c, nil
-}
-
-func appendColumn32(b []byte, column []uint32) []byte {
-	for _, n := range column {
-		b = binary.LittleEndian.AppendUint32(b, n)
-	}
-	return b
-}
-
-func appendColumn64[T ~uint64 | ~int64](b []byte, column []T) []byte {
-	for _, n := range column {
-		b = binary.LittleEndian.AppendUint64(b, uint64(n))
-	}
-	return b
-}
-
-func takeColumn32(r *reader, n int) []uint32 {
-	column := make([]uint32, n)
-	for i := range column {
-		column[i] = binary.LittleEndian.Uint32(r.b[4*i:])
-	}
-	r.b = r.b[4*n:]
-	return column
-}
-
-func takeColumn64[T ~uint64 | ~int64](r *reader, n int) []T {
-	column := make([]T, n)
-	for i := range column {
-		column[i] = T(binary.LittleEndian.Uint64(r.b[8*i:]))
-	}
-	r.b = r.b[8*n:]
-	return column
 }

@@ -102,10 +102,13 @@ func (c *change) copiesOf(source *change, uids imap.NumSet) ([]copied, error) {
 	flags := make(map[uint32]flagBits)
 	for k := range source.view.chunksWith(uids) {
 		ch := source.view.chunks[k]
+		d, err := ch.lazy.load(source.tx)
+		if err != nil {
+			return nil, err
+		}
 		for i := range ch.indexes(uids) {
 			bits, ok := flags[ch.flags[i]]
 			if !ok {
-				var err error
 				set := source.view.sets[ch.flags[i]].flagSet(source.view.keywords)
 				if bits, err = bitsOf(set.Flags(), c.meta.Keywords, c.learn); err != nil {
 					return nil, err
@@ -116,8 +119,8 @@ func (c *change) copiesOf(source *change, uids imap.NumSet) ([]copied, error) {
 				return nil, errUIDsUsed
 			}
 			rows = append(rows, copied{ch.uid[i], added{
-				UID: uint32(next), Email: emailID(ch.email[i]), Size: ch.size[i],
-				Internal: ch.internal[i], Sent: ch.sent[i], Saved: c.time, Flags: bits,
+				UID: uint32(next), Email: emailID(d.email[i]), Size: d.size[i],
+				Internal: d.internal[i], Sent: d.sent[i], Saved: c.time, Flags: bits,
 			}})
 			next++
 		}

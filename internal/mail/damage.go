@@ -108,7 +108,7 @@ func (c *checker) keyDamage(key []byte, text string) {
 		c.report(Problem{User: userOfKey(key), Text: fmt.Sprintf("%s: %s", what, text)})
 	case kindName:
 		c.report(Problem{User: c.user, Mailbox: nameOfKey(key), Text: fmt.Sprintf("%s: %s", what, text)})
-	case kindMailbox, kindLog, kindChunk:
+	case kindMailbox, kindLog, kindChunk, kindDetails:
 		c.mailboxProblemf(mailboxIDOf(key), "%s: %s", what, text)
 	case kindEmail, kindText:
 		c.emailProblemf(emailID(lastNumber8(key)), "%s: %s", what, text)

@@ -41,16 +41,16 @@ func (s *summary) EmailID() imap.ObjectID { return s.email.objectID() }
 // objectID returns the EMAILID: copies of a message within an account share it.
 func (e emailID) objectID() imap.ObjectID { return imap.ObjectID(fmt.Sprintf("M%x", uint64(e))) }
 
-// summariesPerRead is how many rows are read in one look at the store.
+// summariesPerRead is how many messages are read in one look at the store.
 const summariesPerRead = 256
 
-// Summaries calls fn with what is stored of each row's message. fn must not wait for
+// Summaries calls fn with what is stored of each message. fn must not wait for
 // anything: a snapshot of the store is held while it runs.
 func (s *Selected) Summaries(
-	ctx context.Context, rows []imapserver.Row, fn func(i int, s imapserver.Summary) error,
+	ctx context.Context, msgs []imapserver.Details, fn func(i int, s imapserver.Summary) error,
 ) error {
-	for first := 0; first < len(rows); first += summariesPerRead {
-		part := rows[first:min(first+summariesPerRead, len(rows))]
+	for first := 0; first < len(msgs); first += summariesPerRead {
+		part := msgs[first:min(first+summariesPerRead, len(msgs))]
 		err := s.svc().engine.View(ctx, s.account.id, func(r store.Reader) error {
 			return readSummaries(r, part, func(i int, s imapserver.Summary) error { return fn(first+i, s) })
 		})
@@ -61,12 +61,12 @@ func (s *Selected) Summaries(
 	return nil
 }
 
-func readSummaries(r store.Reader, rows []imapserver.Row, fn func(i int, s imapserver.Summary) error) error {
+func readSummaries(r store.Reader, msgs []imapserver.Details, fn func(i int, s imapserver.Summary) error) error {
 	records := newRecordCursor(r, kindEmail)
 	defer records.close()
 	var sum summary
-	for i, row := range rows {
-		sum.email = emailID(row.Email)
+	for i, msg := range msgs {
+		sum.email = emailID(msg.Email)
 		b, err := records.at(sum.email)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
@@ -94,10 +94,10 @@ type content struct {
 }
 
 // Message opens a message's content.
-func (s *Selected) Message(ctx context.Context, row imapserver.Row) (imapserver.Message, error) {
+func (s *Selected) Message(ctx context.Context, msg imapserver.Details) (imapserver.Message, error) {
 	var c *content
 	err := s.svc().engine.View(ctx, s.account.id, func(r store.Reader) (err error) {
-		c, err = s.account.content(ctx, r, emailID(row.Email))
+		c, err = s.account.content(ctx, r, emailID(msg.Email))
 		return err
 	})
 	if err != nil {

@@ -183,7 +183,11 @@ func (a *account) sweep(tx store.Tx, emails []emailID) error {
 	}
 	err := a.eachView(tx, func(_ mailboxID, _ *mailboxMeta, v *view) error {
 		for _, c := range v.chunks {
-			for _, e := range c.email {
+			d, err := c.lazy.look(tx)
+			if err != nil {
+				return err
+			}
+			for _, e := range d.email {
 				delete(dead, emailID(e))
 			}
 		}

@@ -20,7 +20,7 @@ type keeper struct {
 	ready  chan struct{} // has room for one
 
 	mu      sync.Mutex
-	waiting map[*mailbox]bool
+	waiting map[*mailbox]bool // each held, so that it stays the one of its id
 }
 
 func startKeeper(s *Service) *keeper {
@@ -45,7 +45,10 @@ func (k *keeper) grown(m *mailbox, v *view) {
 		return
 	}
 	k.mu.Lock()
-	k.waiting[m] = true
+	if !k.waiting[m] {
+		k.waiting[m] = true
+		m.account.hold(m)
+	}
 	k.mu.Unlock()
 	select {
 	case k.ready <- struct{}{}:
@@ -63,6 +66,7 @@ func (k *keeper) run(ctx context.Context) {
 		}
 		for m := k.next(); m != nil && ctx.Err() == nil; m = k.next() {
 			k.keep(ctx, m)
+			m.account.release(m)
 		}
 	}
 }

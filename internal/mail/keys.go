@@ -21,6 +21,7 @@ import (
 //	m mailbox         mailboxMeta
 //	l mailbox modseq  logRecord
 //	c mailbox uid     snapshot chunk whose first message has that UID
+//	d mailbox uid     details of the messages of that chunk
 //	e email           emailRecord: what was worked out at arrival
 //	t email           textRecord: what SEARCH looks for most
 //	b mailbox         textBlocks: the runs of messages that have text columns
@@ -38,6 +39,7 @@ const (
 	kindMailbox = 'm'
 	kindLog     = 'l'
 	kindChunk   = 'c'
+	kindDetails = 'd'
 	kindEmail   = 'e'
 	kindText    = 't'
 	kindBlocks  = 'b'
@@ -73,9 +75,12 @@ func logKey(id mailboxID, modseq uint64) []byte {
 	return binary.BigEndian.AppendUint64(b, modseq)
 }
 
-func chunkKey(id mailboxID, uid uint32) []byte {
+func chunkKey(id mailboxID, uid uint32) []byte   { return messageKey(kindChunk, id, uid) }
+func detailsKey(id mailboxID, uid uint32) []byte { return messageKey(kindDetails, id, uid) }
+
+func messageKey(kind byte, id mailboxID, uid uint32) []byte {
 	b := make([]byte, 0, 9)
-	b = binary.BigEndian.AppendUint32(append(b, kindChunk), uint32(id))
+	b = binary.BigEndian.AppendUint32(append(b, kind), uint32(id))
 	return binary.BigEndian.AppendUint32(b, uid)
 }
 
@@ -123,6 +128,7 @@ var kindNames = [...]struct {
 }{
 	{kindAccount, "the counters of the account"},
 	{kindChunk, "lists of messages"},
+	{kindDetails, "sizes and dates of messages"},
 	{kindEmail, "summaries of messages"},
 	{kindGarbage, "notes of expunged messages"},
 	{kindImport, "notes of imported messages"},
@@ -163,6 +169,8 @@ func recordName(key []byte) string {
 		return fmt.Sprintf("change %d", lastNumber8(key))
 	case kindChunk:
 		return fmt.Sprintf("the list of messages from UID %d on", binary.BigEndian.Uint32(key[5:]))
+	case kindDetails:
+		return fmt.Sprintf("the sizes and dates of messages from UID %d on", binary.BigEndian.Uint32(key[5:]))
 	case kindEmail:
 		return "the summary"
 	case kindText:

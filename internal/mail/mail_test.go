@@ -117,7 +117,11 @@ func TestAppendAndRead(t *testing.T) {
 	if got := row.Flags.Wire(); got != `\Seen $Forwarded` {
 		t.Errorf("flags %q", got)
 	}
-	msg, err := m.Message(t.Context(), row)
+	details, err := m.Details(t.Context(), v, imap.NumSetOf[uint32](1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := m.Message(t.Context(), details[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +143,7 @@ func TestAppendAndRead(t *testing.T) {
 			t.Errorf("section %v: %q, %v", tc.section, b.String(), err)
 		}
 	}
-	err = m.Summaries(t.Context(), []imapserver.Row{row}, func(_ int, s imapserver.Summary) error {
+	err = m.Summaries(t.Context(), details, func(_ int, s imapserver.Summary) error {
 		if !strings.Contains(string(s.Envelope()), `"ann" "example.org"`) {
 			t.Errorf("envelope %s", s.Envelope())
 		}

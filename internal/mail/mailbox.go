@@ -88,7 +88,7 @@ func (m *mailbox) begin(tx store.Tx) (*change, error) {
 func (c *change) record(rec *logRecord) error {
 	rec.Time = c.time
 	c.meta.ModSeq++
-	next, err := c.view.apply(rec, c.meta.ModSeq, slices.Clip(c.meta.Keywords))
+	next, err := c.view.apply(c.tx, rec, c.meta.ModSeq, slices.Clip(c.meta.Keywords))
 	if err != nil {
 		return err
 	}

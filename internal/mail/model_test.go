@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
@@ -23,7 +25,7 @@ type modelMessage struct {
 	uid    uint32
 	flags  map[imap.Flag]bool
 	modseq uint64
-	number int // in the subject
+	number int // in the subject, the size and the date
 }
 
 type modelBox struct {
@@ -51,7 +53,8 @@ type mailboxMachine struct {
 	acct   *Account
 	boxes  [2]*modelBox
 	open   [2]*Selected
-	old    [2]imapserver.View // versions seen earlier, for Delta
+	old    [2]imapserver.View // versions seen earlier
+	had    [2][]modelMessage  // what they have
 	number int
 }
 
@@ -75,7 +78,7 @@ func (m *mailboxMachine) start() {
 			m.t.Fatal(err)
 		}
 		m.open[i] = b.(*Selected)
-		m.old[i] = b.View()
+		m.old[i], m.had[i] = b.View(), slices.Clone(m.boxes[i].msgs)
 	}
 	m.stop = func() {
 		for _, b := range m.open {
@@ -113,6 +116,10 @@ func (m *mailboxMachine) uids(b *modelBox) imap.NumSet {
 	return s
 }
 
+func modelText(number int) string {
+	return fmt.Sprintf("Subject: no %d.\r\n\r\n%s", number, strings.Repeat("x", number%100))
+}
+
 func (m *mailboxMachine) Append(*rapid.T) {
 	i := m.box()
 	b := m.boxes[i]
@@ -125,8 +132,10 @@ func (m *mailboxMachine) Append(*rapid.T) {
 			m.t.Fatal(err)
 		}
 		m.number++
-		fmt.Fprintf(up, "Subject: no %d.\r\n\r\n", m.number)
-		msgs = append(msgs, imapserver.AppendMessage{Upload: up, Flags: []imap.Flag{imap.FlagSeen}})
+		io.WriteString(up, modelText(m.number))
+		msgs = append(msgs, imapserver.AppendMessage{
+			Upload: up, Flags: []imap.Flag{imap.FlagSeen}, InternalDate: time.Unix(int64(m.number), 0),
+		})
 		b.msgs = append(b.msgs, modelMessage{b.next, map[imap.Flag]bool{imap.FlagSeen: true}, b.modseq, m.number})
 		b.next++
 	}
@@ -230,8 +239,10 @@ func (m *mailboxMachine) Copy(*rapid.T) {
 	}
 }
 
-func (m *mailboxMachine) Snapshot(*rapid.T) {
-	b := m.open[m.box()]
+func (m *mailboxMachine) Snapshot(*rapid.T) { m.snapshot(m.box()) }
+
+func (m *mailboxMachine) snapshot(i int) {
+	b := m.open[i]
 	if _, _, err := b.update(context.Background(), func(c *change) error { return c.writeSnapshot() }); err != nil {
 		m.t.Fatal(err)
 	}
@@ -244,14 +255,45 @@ func (m *mailboxMachine) Texts(*rapid.T) {
 }
 
 func (m *mailboxMachine) Restart(*rapid.T) {
+	if rapid.Bool().Draw(m.t, "with snapshots") {
+		m.snapshot(0)
+		m.snapshot(1)
+	}
 	m.stop()
 	m.start()
 }
 
-// Remember keeps a version for later use by Delta and Since.
+// Remember keeps a version for later use by Delta, Since and Details.
 func (m *mailboxMachine) Remember(*rapid.T) {
 	i := m.box()
-	m.old[i] = m.open[i].View()
+	m.old[i], m.had[i] = m.open[i].View(), slices.Clone(m.boxes[i].msgs)
+}
+
+// Details asks for the details of messages of the newest version or of an earlier one. They
+// may have been read before or not, and what is on disk may have gone on.
+func (m *mailboxMachine) Details(*rapid.T) {
+	i := m.box()
+	v, msgs := m.open[i].View(), m.boxes[i].msgs
+	if rapid.Bool().Draw(m.t, "old") {
+		v, msgs = m.old[i], m.had[i]
+		m.snapshot(i)
+	}
+	if v.Len() == 0 {
+		return
+	}
+	first := rapid.Uint32Range(1, v.Len()).Draw(m.t, "first")
+	last := rapid.Uint32Range(first, v.Len()).Draw(m.t, "last")
+	details, err := m.open[i].Details(context.Background(), v, imap.NumSet{{Start: first, Stop: last}})
+	if err != nil || len(details) != int(last-first+1) {
+		m.t.Fatalf("%s: %d details of %d to %d, %v", boxNames[i], len(details), first, last, err)
+	}
+	for k, d := range details {
+		want := &msgs[int(first-1)+k]
+		size := uint32(len(modelText(want.number)))
+		if d.InternalDate.Unix != int64(want.number) || d.Size != size {
+			m.t.Fatalf("%s: UID %d has details %+v, want date %d, size %d", boxNames[i], want.uid, d, want.number, size)
+		}
+	}
 }
 
 // Check compares everything that a session can see with the model.
@@ -287,12 +329,14 @@ func (m *mailboxMachine) Check(t *rapid.T) {
 		}
 		m.checkDelta(t, i, v)
 		m.checkSince(t, i, v)
-		m.checkTexts(t, i, v)
 	}
 }
 
-// checkTexts looks for a subject, and sorts by all of them.
-func (m *mailboxMachine) checkTexts(t *rapid.T, i int, v imapserver.View) {
+// Search looks for a subject, and sorts by all of them. It is not for Check, because it
+// reads what other actions must find unread now and then.
+func (m *mailboxMachine) Search(t *rapid.T) {
+	i := m.box()
+	v := m.open[i].View()
 	number := rapid.IntRange(0, m.number).Draw(t, "number")
 	var want []uint32
 	subjects := make(map[imap.UID]string)
@@ -385,6 +429,7 @@ func TestMailboxAgainstModel(t *testing.T) {
 		actions := map[string]func(*rapid.T){
 			"append": m.Append, "store": m.Store, "expunge": m.Expunge, "copy": m.Copy,
 			"snapshot": m.Snapshot, "texts": m.Texts, "restart": m.Restart, "remember": m.Remember,
+			"details": m.Details, "search": m.Search,
 			"": m.Check,
 		}
 		for name, action := range actions {

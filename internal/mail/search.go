@@ -46,6 +46,11 @@ func (s *Selected) Search(
 	if err != nil {
 		return nil, err
 	}
+	if needsDetails(key) {
+		if err := s.loadDetails(ctx, v, v.all()); err != nil {
+			return nil, s.svc().fault(err)
+		}
+	}
 	hits, rest := v.quickSearch(t)
 	if len(rest) == 0 {
 		return hits, nil
@@ -90,16 +95,13 @@ func (m *mailbox) fullSearch(ctx context.Context, t test, rest []place) (imap.Nu
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				message := searched{
-					ctx: ctx, account: m.account, reader: r, texts: texts,
-					at: p, email: p.email(),
-				}
+				message := searched{ctx: ctx, account: m.account, reader: r, texts: texts, at: p}
 				ok, err := t.full(p, &message)
 				message.close()
 				switch {
 				case errors.Is(err, errExpunged), errors.Is(err, store.ErrNotFound):
 				case err != nil:
-					return fmt.Errorf("search in email %d: %w", message.email, err)
+					return fmt.Errorf("search in UID %d: %w", p.uid(), err)
 				case ok:
 					found.Add(p.c.uid[p.i])
 				}
@@ -121,7 +123,6 @@ type searched struct {
 	reader  store.Reader
 	texts   *textReader
 	at      place
-	email   emailID
 
 	content *content
 	header  []byte
@@ -134,9 +135,12 @@ func (m *searched) close() {
 }
 
 func (m *searched) open() (*content, error) {
-	var err error
-	if m.content == nil {
-		m.content, err = m.account.content(m.ctx, m.reader, m.email)
+	if m.content != nil {
+		return m.content, nil
+	}
+	email, err := m.at.loadEmail(m.reader)
+	if err == nil {
+		m.content, err = m.account.content(m.ctx, m.reader, email)
 	}
 	return m.content, err
 }
@@ -198,22 +202,37 @@ func compileColumn(key imap.SearchKey, v *view, now time.Time) (test, error) {
 		return dateTest(k), nil
 	case imap.SearchSize:
 		if k.Larger {
-			return columnTest(func(p place) bool { return uint64(p.c.size[p.i]) > k.N }), nil
+			return columnTest(func(p place) bool { return uint64(p.size()) > k.N }), nil
 		}
-		return columnTest(func(p place) bool { return uint64(p.c.size[p.i]) < k.N }), nil
+		return columnTest(func(p place) bool { return uint64(p.size()) < k.N }), nil
 	case imap.SearchWithin:
 		limit := now.Add(-k.Interval).Unix()
-		return columnTest(func(p place) bool { return (p.c.internal[p.i].unix() < limit) == k.Older }), nil
+		return columnTest(func(p place) bool { return (p.internalDate().unix() < limit) == k.Older }), nil
 	case imap.SearchModSeq:
 		return columnTest(func(p place) bool { return p.c.modseq[p.i] >= uint64(k.ModSeq) }), nil
 	case imap.SearchEmailID:
-		return columnTest(func(p place) bool { return emailID(p.c.email[p.i]).objectID() == k.ID }), nil
+		return columnTest(func(p place) bool { return p.email().objectID() == k.ID }), nil
 	case imap.SearchThreadID:
 		return columnTest(func(place) bool { return false }), nil
 	case imap.SearchSaveDateSupported:
 		return columnTest(func(place) bool { return true }), nil
 	}
 	return nil, fmt.Errorf("search key %T has no test", key)
+}
+
+// needsDetails says whether the quick tests of a search key look at details.
+func needsDetails(key imap.SearchKey) bool {
+	switch k := key.(type) {
+	case imap.SearchAnd:
+		return slices.ContainsFunc(k, needsDetails)
+	case imap.SearchOr:
+		return needsDetails(k.A) || needsDetails(k.B)
+	case imap.SearchNot:
+		return needsDetails(k.Key)
+	case imap.SearchDate, imap.SearchSize, imap.SearchWithin, imap.SearchEmailID:
+		return true
+	}
+	return false
 }
 
 // allOf matches what all tests match.
@@ -309,12 +328,12 @@ func flagTest(k imap.SearchFlag, v *view) test {
 }
 
 func dateTest(k imap.SearchDate) test {
-	column := func(p place) packedTime { return p.c.internal[p.i] }
+	column := func(p place) packedTime { return p.internalDate() }
 	switch k.Field {
 	case imap.DateSent:
-		column = func(p place) packedTime { return p.c.sent[p.i] }
+		column = func(p place) packedTime { return p.sentDate() }
 	case imap.DateSaved:
-		column = func(p place) packedTime { return packTime(time.Unix(p.c.saved[p.i], 0).UTC()) }
+		column = func(p place) packedTime { return packTime(time.Unix(p.saveDate(), 0).UTC()) }
 	}
 	return columnTest(func(p place) bool {
 		t := column(p)

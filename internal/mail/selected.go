@@ -209,8 +209,12 @@ func (c *change) expunge(uids imap.NumSet) error {
 	var emails []emailID
 	for k := range c.view.chunksWith(uids) {
 		ch := c.view.chunks[k]
+		d, err := ch.lazy.load(c.tx)
+		if err != nil {
+			return err
+		}
 		for i := range ch.indexes(uids) {
-			emails = append(emails, emailID(ch.email[i]))
+			emails = append(emails, emailID(d.email[i]))
 		}
 	}
 	if err := c.record(&logRecord{Expunged: uids}); err != nil {

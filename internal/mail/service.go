@@ -178,6 +178,13 @@ func (a *account) acquire(id mailboxID) *mailbox {
 	return m
 }
 
+// hold makes one more user of a mailbox that has one already.
+func (a *account) hold(m *mailbox) {
+	a.svc.mu.Lock()
+	defer a.svc.mu.Unlock()
+	m.refs++
+}
+
 func (a *account) release(m *mailbox) {
 	s := a.svc
 	s.mu.Lock()

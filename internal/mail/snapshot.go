@@ -23,7 +23,7 @@ func loadSnapshot(r store.Reader, id mailboxID, meta *mailboxMeta, table *flagTa
 		if err != nil {
 			return nil, fmt.Errorf("snapshot of mailbox %d: %w", id, err)
 		}
-		c, err := decodeChunk(b, table, meta.Keywords)
+		c, err := decodeChunk(b, id, table, meta.Keywords)
 		if err != nil {
 			return nil, fmt.Errorf("snapshot of mailbox %d: %w", id, err)
 		}
@@ -37,9 +37,6 @@ func loadSnapshot(r store.Reader, id mailboxID, meta *mailboxMeta, table *flagTa
 		return nil, err
 	}
 	v.sets = table.snapshot()
-	for _, c := range v.chunks {
-		c.seal(v.sets)
-	}
 	v.seal()
 	return v, nil
 }
@@ -49,6 +46,7 @@ func replay(r store.Reader, id mailboxID, v *view, meta *mailboxMeta) (*view, er
 	if v.modseq == meta.ModSeq {
 		return v.withUIDNext(meta.UIDNext), nil
 	}
+	e := v.edit(r, meta.Keywords)
 	start, end := logRange(id, v.modseq, meta.ModSeq)
 	it := r.Scan(start, end, false)
 	defer it.Close()
@@ -61,13 +59,14 @@ func replay(r store.Reader, id mailboxID, v *view, meta *mailboxMeta) (*view, er
 		if err != nil {
 			return nil, err
 		}
-		if v, err = v.apply(rec, lastNumber8(it.Key()), meta.Keywords); err != nil {
+		if err := e.apply(rec, lastNumber8(it.Key())); err != nil {
 			return nil, err
 		}
 	}
 	if err := it.Close(); err != nil {
 		return nil, err
 	}
+	v = e.finish()
 	if v.modseq != meta.ModSeq {
 		return nil, fmt.Errorf("%w: log ends at %d, its head says %d", store.ErrCorrupt, v.modseq, meta.ModSeq)
 	}
@@ -85,31 +84,26 @@ func (v *view) withUIDNext(next uint32) *view {
 	return &copied
 }
 
-// snapshotState is what is known of a mailbox's chunks on disk.
+// snapshotState is what is known of a mailbox's snapshot on disk.
 type snapshotState struct {
-	known   bool
 	modseq  uint64
 	uidNext uint32
 	uids    []uint32 // the first UIDs of the chunks, which are in their keys
 }
 
-// snapshotOf returns the state in which the snapshot on disk is v.
-func snapshotOf(v *view) snapshotState {
-	s := snapshotState{known: true, modseq: v.modseq, uidNext: v.uidNext, uids: make([]uint32, len(v.chunks))}
+// setSnapshot notes that v is what the chunks on disk stand for, unless a later one is.
+func (m *mailbox) setSnapshot(v *view) {
+	s := snapshotState{modseq: v.modseq, uidNext: v.uidNext, uids: make([]uint32, len(v.chunks))}
 	for i, c := range v.chunks {
 		s.uids[i] = c.firstUID()
-	}
-	return s
-}
-
-// setSnapshot notes that v is what the chunks on disk stand for.
-func (m *mailbox) setSnapshot(v *view) {
-	for _, c := range v.chunks {
 		c.stored.Store(true)
+		c.lazy.written.CompareAndSwap(0, v.modseq)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.snapshot = snapshotOf(v)
+	if s.modseq >= m.snapshot.modseq {
+		m.snapshot = s
+	}
 }
 
 func (m *mailbox) snapshotState() snapshotState {
@@ -118,21 +112,23 @@ func (m *mailbox) snapshotState() snapshotState {
 	return m.snapshot
 }
 
-// writeSnapshot makes the chunks on disk stand for the change's view. Only chunks
-// that have changed are written. The log keeps what is behind the snapshot, and before it
-// as far as logRetention says.
+// writeSnapshot makes the chunks on disk stand for the change's view. Only what has
+// changed is written: a change of flags leaves the details on disk as they are. The log
+// keeps what is behind the snapshot, and before it as far as logRetention says.
 func (c *change) writeSnapshot() error {
-	id, old := c.mbox.id, c.mbox.snapshotState()
+	old := c.mbox.snapshotState()
+	if old.modseq != c.meta.Snapshot {
+		return fmt.Errorf("the snapshot on disk is that of MODSEQ %d, not %d", c.meta.Snapshot, old.modseq)
+	}
 	next := make(map[uint32]bool, len(c.view.chunks))
 	for _, ch := range c.view.chunks {
 		next[ch.firstUID()] = true
-		if !old.known || !ch.stored.Load() {
-			c.tx.Set(chunkKey(id, ch.firstUID()), ch.encode(c.view.sets))
-		}
+		c.writeChunk(ch)
 	}
 	for _, uid := range old.uids {
 		if !next[uid] {
-			c.tx.Delete(chunkKey(id, uid))
+			c.tx.Delete(chunkKey(c.mbox.id, uid))
+			c.tx.Delete(detailsKey(c.mbox.id, uid))
 		}
 	}
 	c.meta.Snapshot = c.meta.ModSeq
@@ -140,9 +136,22 @@ func (c *change) writeSnapshot() error {
 		return err
 	}
 	v := c.view
-	c.tx.Set(mailboxKey(id), c.meta.encode())
+	c.tx.Set(mailboxKey(c.mbox.id), c.meta.encode())
 	c.tx.OnApply(func() { c.mbox.setSnapshot(v) })
 	return nil
+}
+
+// writeChunk writes what the snapshot on disk lacks of a chunk. Details that no snapshot
+// has are in memory.
+func (c *change) writeChunk(ch *chunk) {
+	written := ch.lazy.written.Load()
+	if written == 0 {
+		written = c.meta.ModSeq
+		c.tx.Set(detailsKey(c.mbox.id, ch.firstUID()), ch.details().encode(written))
+	}
+	if !ch.stored.Load() {
+		c.tx.Set(chunkKey(c.mbox.id, ch.firstUID()), ch.encode(c.view.sets, written))
+	}
 }
 
 // trimLog drops records that are older than logRetention and that the snapshot

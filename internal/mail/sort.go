@@ -93,10 +93,10 @@ type loneText struct {
 // sent is the sent date: that of the Date header, or else INTERNALDATE
 // (RFC 5256 §2.2).
 func (p place) sent() int64 {
-	if t := p.c.sent[p.i]; t != 0 {
+	if t := p.sentDate(); t != 0 {
 		return t.unix()
 	}
-	return p.c.internal[p.i].unix()
+	return p.internalDate().unix()
 }
 
 // Sort returns those of uids that are in v in the order of the criteria
@@ -104,7 +104,8 @@ func (p place) sent() int64 {
 func (s *Selected) Sort(
 	ctx context.Context, version imapserver.View, order []imap.SortKey, uids imap.NumSet,
 ) ([]imap.UID, error) {
-	rows := rowsOf(version.(*view), uids)
+	v := version.(*view)
+	rows := rowsOf(v, uids)
 	var sorted []imap.UID
 	err := s.svc().engine.View(ctx, s.account.id, func(r store.Reader) error {
 		t, err := newTextReader(r, s.mailbox.id, rows.at)
@@ -114,10 +115,14 @@ func (s *Selected) Sort(
 		defer t.close()
 		for _, k := range order {
 			column, isText := sortColumnOf(k.Field)
-			if isText && rows.ranks[column] == nil {
-				if err := rows.rank(ctx, t, column); err != nil {
-					return err
-				}
+			switch {
+			case !isText:
+				err = v.loadDetails(r, v.Seqs(uids))
+			case rows.ranks[column] == nil:
+				err = rows.rank(ctx, t, column)
+			}
+			if err != nil {
+				return err
 			}
 		}
 		sorted = rows.sorted(order)
@@ -222,11 +227,11 @@ func (r *sortRows) sort(items []sortItem, order []imap.SortKey) {
 func (r *sortRows) number(field imap.SortField) func(row int) uint64 {
 	switch field {
 	case imap.SortArrival:
-		return func(row int) uint64 { return ascending(r.at[row].c.internal[r.at[row].i].unix()) }
+		return func(row int) uint64 { return ascending(r.at[row].internalDate().unix()) }
 	case imap.SortDate:
 		return func(row int) uint64 { return ascending(r.at[row].sent()) }
 	case imap.SortSize:
-		return func(row int) uint64 { return uint64(r.at[row].c.size[r.at[row].i]) }
+		return func(row int) uint64 { return uint64(r.at[row].size()) }
 	}
 	column, _ := sortColumnOf(field)
 	ranks := r.ranks[column]

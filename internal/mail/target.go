@@ -173,15 +173,20 @@ func (s Source) Messages(ctx context.Context, mailbox string) iter.Seq2[transfer
 		}
 		defer m.Close()
 		v := m.View()
-		for _, row := range v.Rows(imap.NumSet{{Start: 1, Stop: v.Len()}}) {
+		for seq, row := range v.Rows(imap.NumSet{{Start: 1, Stop: v.Len()}}) {
+			details, err := m.Details(ctx, v, imap.NumSetOf(uint32(seq)))
+			if err != nil {
+				yield(transfer.Message{}, err)
+				return
+			}
 			msg := transfer.Message{
 				Key:   fmt.Sprintf("%d-%d", m.UIDValidity(), row.UID),
 				Name:  fmt.Sprintf("UID %d", row.UID),
 				UID:   row.UID,
 				Flags: row.Flags.Flags(),
-				Date:  row.InternalDate.Time(),
-				Size:  int64(row.Size),
-				Open:  func() (io.ReadCloser, error) { return openRow(ctx, m, row) },
+				Date:  details[0].InternalDate.Time(),
+				Size:  int64(details[0].Size),
+				Open:  func() (io.ReadCloser, error) { return openMessage(ctx, m, details[0]) },
 			}
 			if !yield(msg, ctx.Err()) || ctx.Err() != nil {
 				return
@@ -190,9 +195,9 @@ func (s Source) Messages(ctx context.Context, mailbox string) iter.Seq2[transfer
 	}
 }
 
-// openRow opens the octets of a message.
-func openRow(ctx context.Context, m imapserver.Mailbox, row imapserver.Row) (io.ReadCloser, error) {
-	msg, err := m.Message(ctx, row)
+// openMessage opens the octets of a message.
+func openMessage(ctx context.Context, m imapserver.Mailbox, details imapserver.Details) (io.ReadCloser, error) {
+	msg, err := m.Message(ctx, details)
 	if err != nil {
 		return nil, err
 	}

@@ -215,7 +215,11 @@ func (t *textReader) term(k textColumn, p place) (term, error) {
 		}
 		return term{c.terms[i], i, c.column}, nil
 	}
-	rec, err := t.single.text(p.email())
+	email, err := p.loadEmail(t.r)
+	if err != nil {
+		return term{}, err
+	}
+	rec, err := t.single.text(email)
 	if err != nil {
 		return term{}, err
 	}

@@ -155,7 +155,11 @@ func buildBlock(c *textCursor, run []place) (block builtBlock, n int, err error)
 	for n < min(len(run), textBlockMessages) && octets < textBlockOctets {
 		at := run[n]
 		n++
-		rec, err := c.text(at.email())
+		email, err := at.loadEmail(c.r)
+		if err != nil {
+			return block, 0, err
+		}
+		rec, err := c.text(email)
 		if errors.Is(err, store.ErrNotFound) {
 			continue // expunged meanwhile, and gone
 		}

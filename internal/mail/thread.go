@@ -13,7 +13,8 @@ import (
 func (s *Selected) Thread(
 	ctx context.Context, version imapserver.View, algorithm imap.ThreadAlgorithm, uids imap.NumSet,
 ) ([]*imap.ThreadNode, error) {
-	rows := rowsOf(version.(*view), uids)
+	v := version.(*view)
+	rows := rowsOf(v, uids)
 	var threads []*imap.ThreadNode
 	err := s.svc().engine.View(ctx, s.account.id, func(r store.Reader) error {
 		t, err := newTextReader(r, s.mailbox.id, rows.at)
@@ -21,6 +22,9 @@ func (s *Selected) Thread(
 			return err
 		}
 		defer t.close()
+		if err := v.loadDetails(r, v.Seqs(uids)); err != nil {
+			return err
+		}
 		if err := rows.rank(ctx, t, subjectColumn); err != nil {
 			return err
 		}

@@ -91,7 +91,7 @@ func TestThreadReferences(t *testing.T) {
 // A chain of thousands of replies must neither recurse nor take quadratic time.
 func TestThreadLongChain(t *testing.T) {
 	const messages = 50_000
-	c := &chunk{uid: []uint32{1}, sent: []packedTime{0}, internal: []packedTime{0}}
+	c := &chunk{uid: []uint32{1}, lazy: knownDetails(&details{sent: []packedTime{0}, internal: []packedTime{0}})}
 	rows := &sortRows{at: make([]place, messages), threads: make([][]byte, messages)}
 	rows.ranks[subjectColumn] = make([]uint32, messages)
 	for i := range messages {
@@ -154,11 +154,12 @@ func TestSortAgainstComparison(t *testing.T) {
 		})
 		n := rapid.IntRange(0, 40).Draw(t, "messages")
 		subjects := rapid.SliceOfN(word, n, n).Draw(t, "subjects")
-		c := &chunk{uid: make([]uint32, n), size: make([]uint32, n)}
+		d := &details{size: make([]uint32, n)}
+		c := &chunk{uid: make([]uint32, n), lazy: knownDetails(d)}
 		rows := &sortRows{}
 		for i := range n {
 			c.uid[i] = uint32(i + 1)
-			c.size[i] = rapid.Uint32Range(0, 3).Draw(t, "size")
+			d.size[i] = rapid.Uint32Range(0, 3).Draw(t, "size")
 			rows.at = append(rows.at, place{c, i})
 		}
 		rows.ranks[subjectColumn] = ranksInLists(t, subjects)
@@ -172,7 +173,7 @@ func TestSortAgainstComparison(t *testing.T) {
 		}
 		slices.SortFunc(want, func(x, y imap.UID) int {
 			a, b := int(x-1), int(y-1)
-			bySubject, bySize := cmp.Compare(subjects[a], subjects[b]), cmp.Compare(c.size[a], c.size[b])
+			bySubject, bySize := cmp.Compare(subjects[a], subjects[b]), cmp.Compare(d.size[a], d.size[b])
 			if order[0].Reverse {
 				bySubject = -bySubject
 			}

@@ -95,13 +95,9 @@ func (v *view) Row(seq imap.SeqNum) imapserver.Row {
 
 func (v *view) row(c *chunk, i int) imapserver.Row {
 	return imapserver.Row{
-		UID:          imap.UID(c.uid[i]),
-		Flags:        v.sets[c.flags[i]].flagSet(v.keywords),
-		ModSeq:       imap.ModSeq(c.modseq[i]),
-		Size:         c.size[i],
-		InternalDate: c.internal[i].timestamp(),
-		SaveDate:     c.saved[i],
-		Email:        c.email[i],
+		UID:    imap.UID(c.uid[i]),
+		Flags:  v.sets[c.flags[i]].flagSet(v.keywords),
+		ModSeq: imap.ModSeq(c.modseq[i]),
 	}
 }
 
@@ -122,8 +118,7 @@ type place struct {
 	i int
 }
 
-func (p place) uid() uint32    { return p.c.uid[p.i] }
-func (p place) email() emailID { return emailID(p.c.email[p.i]) }
+func (p place) uid() uint32 { return p.c.uid[p.i] }
 
 // at yields the places of the given positions.
 func (v *view) at(seqs imap.NumSet) iter.Seq2[uint32, place] {
