@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tidemark/internal/config"
+	"tidemark/internal/daemon"
 )
 
 func (a *app) configCommand() *cobra.Command {
@@ -35,13 +36,19 @@ func (a *app) configCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Say whether the configuration is right",
-		Long:  "Reads the configuration as the server would and reports every mistake with its place.\nThe exit code is 0 if there is none and 78 otherwise.",
-		Args:  arguments(),
+		Long: "Reads the configuration and the files that it names as the server would, and reports\n" +
+			"every mistake with its place. Run it as the server's user, who may not read all that\n" +
+			"root may. The exit code is 0 if there is no mistake and 78 otherwise.",
+		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := a.load(); err != nil {
+			c, err := a.load()
+			if err != nil {
 				return err
 			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "the configuration is right")
+			if err := daemon.CheckConfig(c, cmd.ErrOrStderr()); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "the configuration is right")
 			return err
 		},
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -116,6 +117,28 @@ func New(opts Options) (*Manager, error) {
 	return m, nil
 }
 
+// CheckPair says what is wrong with the files of a certificate.
+func CheckPair(p Pair) error {
+	_, err := readState([]Pair{p}, "")
+	return err
+}
+
+// CheckAuthorities says what is wrong with a PEM file of authorities.
+func CheckAuthorities(file string) error {
+	_, err := readState(nil, file)
+	return err
+}
+
+// CheckSelfSigned says what is wrong with a self-signed certificate that was made
+// before. That there is none is not wrong.
+func CheckSelfSigned(dir string) error {
+	p := selfSignedPair(dir)
+	if _, err := os.Stat(p.Key); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return CheckPair(p)
+}
+
 // Run looks after the certificates until ctx ends: it reads changed files, changes
 // the keys of session tickets, warns of certificates that will expire, and
 // obtains and renews those that come by ACME.
@@ -178,8 +201,10 @@ func (m *Manager) load(force bool) error {
 	}
 	m.tried = s.sum
 	if err != nil {
-		m.metrics.reloadFailures.Inc()
-		m.opts.Log.Error("certificates not read; those in use stay", "error", err)
+		if m.published.Load() != nil { // else New fails
+			m.metrics.reloadFailures.Inc()
+			m.opts.Log.Error("certificates not read; those in use stay", "error", err)
+		}
 		return err
 	}
 	old := m.published.Swap(&s)

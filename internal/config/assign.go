@@ -18,7 +18,7 @@ import (
 func (c *Config) assign(assignment string) error {
 	key, text, ok := strings.Cut(assignment, "=")
 	if !ok || !strings.Contains(key, ".") {
-		return &Error{Text: fmt.Sprintf("%q is not of the form section.key=value", assignment)}
+		return &Error{Set: true, Text: fmt.Sprintf("%q is not of the form section.key=value", assignment)}
 	}
 	key = strings.TrimSpace(key)
 	field, bounds, err := c.field(key)
@@ -29,8 +29,12 @@ func (c *Config) assign(assignment string) error {
 		err = bounds.check(field)
 	}
 	if err != nil {
-		return &Error{Key: key, Text: err.Error()}
+		return &Error{Set: true, Key: key, Text: err.Error()}
 	}
+	if c.source.set == nil {
+		c.source.set = make(map[string]bool)
+	}
+	c.source.set[key] = true
 	return nil
 }
 

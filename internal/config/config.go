@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Config is every setting. Its fields are sections, their fields are settings.
+// Config is every setting. Its exported fields are sections, their fields are settings.
 type Config struct {
 	Server  Server  `toml:"server"`
 	IMAP    IMAP    `toml:"imap"`
@@ -29,6 +29,8 @@ type Config struct {
 	Admin   Admin   `toml:"admin"`
 	Metrics Metrics `toml:"metrics"`
 	Log     Log     `toml:"log"`
+
+	source source
 }
 
 // Server is what concerns the whole server.

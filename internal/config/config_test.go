@@ -88,6 +88,9 @@ func fieldDocs(t *testing.T) map[string]string {
 	}
 	texts := map[string]string{}
 	for _, section := range types["Config"].Fields.List {
+		if !section.Names[0].IsExported() {
+			continue
+		}
 		typ := section.Type.(*ast.Ident).Name
 		_, doc, ok := strings.Cut(typeDocs[typ], typ+" is ")
 		if !ok {

@@ -28,7 +28,7 @@ func (s Setting) Key() string { return s.Section + "." + s.Name }
 func (c *Config) Settings() []Setting {
 	var list []Setting
 	now, std := reflect.ValueOf(c).Elem(), reflect.ValueOf(Default()).Elem()
-	for i := range now.NumField() {
+	for i := range sectionNames() {
 		section := now.Type().Field(i).Tag.Get("toml")
 		table := now.Field(i)
 		for j := range table.NumField() {
@@ -65,7 +65,9 @@ func sectionNames() []string { return tags(reflect.TypeFor[Config]()) }
 func tags(t reflect.Type) []string {
 	var names []string
 	for i := range t.NumField() {
-		names = append(names, t.Field(i).Tag.Get("toml"))
+		if t.Field(i).IsExported() {
+			names = append(names, t.Field(i).Tag.Get("toml"))
+		}
 	}
 	return names
 }

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 	"golang.org/x/text/encoding/ianaindex"
 
 	"tidemark/imapserver"
-	"tidemark/internal/access"
 	"tidemark/internal/admin"
 	"tidemark/internal/auth"
 	"tidemark/internal/auth/dovecotauth"
@@ -31,16 +29,8 @@ func (s *server) build(healthy func() error) error {
 	if s.certs, err = s.newCerts(hostname); err != nil {
 		return err
 	}
-	if s.gate, err = s.newGate(); err != nil {
-		return err
-	}
-	users := newUsers(c, s.storage.mail)
-	if s.sources, err = users.sources(c, s.log); err != nil {
-		return err
-	}
-	if s.tokens, err = newTokens(c, s.log); err != nil {
-		return err
-	}
+	users := newUsers(c, s.storage.mail, s.outside.hasher)
+	s.sources = users.sources(c, s.outside.sources)
 	authenticator, err := s.newAuthenticator(users, s.sources)
 	if err != nil {
 		return err
@@ -90,12 +80,8 @@ func (s *server) newCerts(hostname string) (*certs.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	var pairs []certs.Pair
-	for _, p := range c.TLS.Certificates {
-		pairs = append(pairs, certs.Pair{Cert: string(p.Cert), Key: string(p.Key)})
-	}
 	m, err := certs.New(certs.Options{
-		Pairs:          pairs,
+		Pairs:          pairsOf(c),
 		SelfSignedDir:  c.InDataDir("tls"),
 		Hostname:       hostname,
 		ACME:           acmeOptions(c),
@@ -109,6 +95,13 @@ func (s *server) newCerts(hostname string) (*certs.Manager, error) {
 		return nil, fmt.Errorf("tls.certificates: %w", err)
 	}
 	return m, nil
+}
+
+func pairsOf(c *config.Config) (pairs []certs.Pair) {
+	for _, p := range c.TLS.Certificates {
+		pairs = append(pairs, certs.Pair{Cert: string(p.Cert), Key: string(p.Key)})
+	}
+	return pairs
 }
 
 // acmeOptions returns nil where no certificates are to be obtained.
@@ -128,33 +121,11 @@ func acmeOptions(c *config.Config) *certs.ACME {
 	}
 }
 
-func (s *server) newGate() (*access.Gate, error) {
-	c := s.o.Config
-	g, err := access.New(access.Options{
-		Proxies:    c.IMAP.ProxyFrom,
-		BlockList:  string(c.IMAP.BlockList),
-		Log:        s.log,
-		Registerer: s.registry,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("imap.block_list: %w", err)
-	}
-	return g, nil
-}
-
 func (s *server) newAuthenticator(u *users, sources []auth.Source) (*auth.Authenticator, error) {
 	c := s.o.Config
 	secret, err := auth.LoadSecret(c.InDataDir("auth-secret"))
 	if err != nil {
 		return nil, fmt.Errorf("read the secret of authentication: %w", err)
-	}
-	var certificateUser func(*x509.Certificate) string
-	if c.Auth.CertificateUser != "" {
-		rule, err := auth.ParseCertificateRule(string(c.Auth.CertificateUser))
-		if err != nil {
-			return nil, fmt.Errorf("auth.certificate_user: %w", err)
-		}
-		certificateUser = rule.User
 	}
 	options := auth.Options{
 		Sources:           sources,
@@ -162,15 +133,15 @@ func (s *server) newAuthenticator(u *users, sources []auth.Source) (*auth.Authen
 		Guard:             auth.NewGuard(c.Auth.TrustedNetworks, time.Now),
 		AllowInsecureFrom: c.Auth.AllowInsecureLoginFrom,
 		MasterFrom:        c.Auth.MasterNetworks,
-		CertificateUser:   certificateUser,
+		CertificateUser:   s.outside.certificateUser,
 		Secret:            secret,
 		ServerCertificate: s.certs.Served,
 		FailureTime:       failureTime(sources),
 		Log:               s.log,
 		Registerer:        s.registry,
 	}
-	if s.tokens != nil {
-		options.Tokens, options.TokenHint, options.TokenUsers = s.tokens, s.tokens.Hint(), c.OIDC.NewUsers
+	if tokens := s.outside.tokens; tokens != nil {
+		options.Tokens, options.TokenHint, options.TokenUsers = tokens, tokens.Hint(), c.OIDC.NewUsers
 	}
 	return auth.New(options)
 }

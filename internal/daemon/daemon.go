@@ -22,10 +22,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tidemark/imapserver"
-	"tidemark/internal/access"
 	"tidemark/internal/auth"
 	"tidemark/internal/auth/dovecotauth"
-	"tidemark/internal/auth/oidctokens"
 	"tidemark/internal/certs"
 	"tidemark/internal/config"
 	"tidemark/internal/lmtp"
@@ -72,13 +70,12 @@ type server struct {
 	registry *prometheus.Registry
 	storage  *storage
 	certs    *certs.Manager
-	gate     *access.Gate
+	outside  *outside
 	guard    *auth.Guard
 	imap     *imapserver.Server
 	lmtp     *lmtp.Server
 	logins   *dovecotauth.Server
 	sources  []auth.Source
-	tokens   *oidctokens.Verifier // nil for no OAuth
 	admin    *http.Server
 	monitor  *http.Server
 }
@@ -96,6 +93,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	s.log.Info("starting", "version", o.Version, "go", runtime.Version(), "pid", os.Getpid(),
 		"data_dir", string(o.Config.Server.DataDir), "open_files", openFiles())
 
+	// Before anything is made.
+	if s.outside, err = openOutside(o.Config, s.log, s.registry); err != nil {
+		return err
+	}
+	defer s.outside.close()
 	s.storage, err = openStorage(o.Config, storageOptions{
 		Logger:     s.log,
 		Registerer: s.registry,
@@ -105,7 +107,6 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.storage.Close()) }()
-	defer s.closeSources()
 	if err := s.build(func() error { return errors.Join(context.Cause(ctx), s.storage.probe()) }); err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (s *server) serve(ctx context.Context, listeners []bound, signals <-chan os
 	background, endBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBackground()
 	group.Go(func() error { s.certs.Run(background); return nil })
-	group.Go(func() error { s.gate.Run(background); return nil })
+	group.Go(func() error { s.outside.gate.Run(background); return nil })
 	for _, source := range s.sources {
 		if w, ok := source.(watcher); ok {
 			group.Go(func() error {
@@ -191,7 +192,7 @@ func (s *server) serve(ctx context.Context, listeners []bound, signals <-chan os
 func (s *server) serveListener(ctx context.Context, l bound) (err error) {
 	switch l.purpose {
 	case forIMAPS, forIMAP:
-		err = s.imap.Serve(ctx, s.gate.Listener(l), l.purpose == forIMAPS)
+		err = s.imap.Serve(ctx, s.outside.gate.Listener(l), l.purpose == forIMAPS)
 	case forLMTP:
 		err = s.lmtp.Serve(l)
 	case forLogins:

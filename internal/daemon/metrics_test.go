@@ -46,6 +46,10 @@ func TestMetricsPage(t *testing.T) {
 	s := &server{o: Options{Config: c}, registry: newRegistry()}
 	s.log, s.level = newLogger(io.Discard, c.Log)
 	var err error
+	if s.outside, err = openOutside(c, s.log, s.registry); err != nil {
+		t.Fatal(err)
+	}
+	defer s.outside.close()
 	if s.storage, err = openStorage(c, storageOptions{Logger: s.log, Registerer: s.registry}); err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func (s *server) reload() {
 	defer s.notify(sdnotify.SdNotifyReady)
 	// Failures are logged by those two, which go on with what they had.
 	_ = s.certs.Reload()
-	_ = s.gate.Reload()
+	_ = s.outside.gate.Reload()
 	for _, source := range s.sources {
 		if r, ok := source.(reloader); ok {
 			if err := r.Reload(); err != nil {

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -31,68 +30,58 @@ func failureTime(sources []auth.Source) time.Duration {
 	return time.Second
 }
 
-// sources returns where users come from, in the order in which they are asked. With
-// an error it returns those that have been opened.
-func (u *users) sources(c *config.Config, log *slog.Logger) ([]auth.Source, error) {
+// sources returns where users come from, in the order in which they are asked: those
+// outside, and those in the data directory.
+func (u *users) sources(c *config.Config, outside map[config.UserSource]auth.Source) []auth.Source {
 	var list []auth.Source
 	for _, kind := range c.Auth.Sources {
-		source, err := u.source(kind, c, log)
-		if err != nil {
-			return list, err
-		}
-		if source != nil {
+		if kind == config.SourceStore {
+			list = append(list, u.builtin)
+		} else if source := outside[kind]; source != nil {
 			list = append(list, source)
 		}
 	}
 	if c.LDAP.UserDN != "" || c.OIDC.NewUsers {
 		list = append(list, mailboxes{u.mail})
 	}
-	return list, nil
+	return list
 }
 
-// source opens one source, and returns nil if it is not configured.
-func (u *users) source(kind config.UserSource, c *config.Config, log *slog.Logger) (auth.Source, error) {
+// openSource opens a source outside the data directory, and returns nil if it is not
+// configured.
+func openSource(kind config.UserSource, c *config.Config, hasher *auth.Hasher, log *slog.Logger) (auth.Source, error) {
 	switch {
-	case kind == config.SourceStore:
-		return u.builtin, nil
 	case kind == config.SourcePasswdFile && c.Auth.PasswdFile != "":
 		source, err := auth.NewPasswdFile(string(c.Auth.PasswdFile), auth.PasswdFileOptions{AllowWeak: c.Auth.AllowWeakHashes, Log: log})
 		if err != nil {
-			return nil, fmt.Errorf("auth.passwd_file: %w", err)
+			return nil, c.Mistake("auth.passwd_file", err)
 		}
 		return source, nil
 	case kind == config.SourceLDAP && len(c.LDAP.URLs) > 0:
-		source, err := newLDAP(&c.LDAP)
-		if err != nil {
-			return nil, fmt.Errorf("ldap: %w", err)
-		}
-		return source, nil
+		return openLDAP(c)
 	case kind == config.SourceSQL && c.SQL.Kind != "":
-		source, err := u.newSQL(c, log)
-		if err != nil {
-			return nil, fmt.Errorf("sql: %w", err)
-		}
-		return source, nil
+		return openSQL(c, hasher, log)
 	case kind == config.SourcePAM && c.Auth.PAMService != "":
 		source, err := pamsource.New(pamsource.Options{Service: string(c.Auth.PAMService)})
 		if err != nil {
-			return nil, fmt.Errorf("auth.pam_service: %w", err)
+			return nil, c.Mistake("auth.pam_service", err)
 		}
 		return source, nil
 	}
 	return nil, nil
 }
 
-func newLDAP(c *config.LDAP) (*ldapsource.Source, error) {
+func openLDAP(all *config.Config) (auth.Source, error) {
+	c := &all.LDAP
 	password, err := readSecret(c.BindPasswordFile)
 	if err != nil {
-		return nil, fmt.Errorf("bind_password_file: %w", err)
+		return nil, all.Mistake("ldap.bind_password_file", err)
 	}
 	trust, err := clientTLS(c.CAFile)
 	if err != nil {
-		return nil, fmt.Errorf("ca_file: %w", err)
+		return nil, all.Mistake("ldap.ca_file", err)
 	}
-	return ldapsource.New(ldapsource.Options{
+	source, err := ldapsource.New(ldapsource.Options{
 		URLs:          stringsOf(c.URLs),
 		Plaintext:     c.Plaintext,
 		TLS:           trust,
@@ -105,26 +94,34 @@ func newLDAP(c *config.LDAP) (*ldapsource.Source, error) {
 		Timeout:       time.Duration(c.Timeout),
 		Connections:   c.Connections,
 	})
+	if err != nil {
+		return nil, all.Mistake("ldap", err)
+	}
+	return source, nil
 }
 
-func (u *users) newSQL(c *config.Config, log *slog.Logger) (*sqlsource.Source, error) {
+func openSQL(c *config.Config, hasher *auth.Hasher, log *slog.Logger) (auth.Source, error) {
 	password, err := readSecret(c.SQL.PasswordFile)
 	if err != nil {
-		return nil, fmt.Errorf("password_file: %w", err)
+		return nil, c.Mistake("sql.password_file", err)
 	}
 	// Its own timeout bounds what it asks of the database now.
-	return sqlsource.New(context.Background(), sqlsource.Options{
+	source, err := sqlsource.New(context.Background(), sqlsource.Options{
 		Kind:        string(c.SQL.Kind),
 		Address:     string(c.SQL.Address),
 		Password:    password,
 		Query:       string(c.SQL.Query),
 		Update:      string(c.SQL.Update),
 		AllowWeak:   c.Auth.AllowWeakHashes,
-		Hasher:      u.hasher,
+		Hasher:      hasher,
 		Timeout:     time.Duration(c.SQL.Timeout),
 		Connections: c.SQL.Connections,
 		Log:         log,
 	})
+	if err != nil {
+		return nil, c.Mistake("sql", err)
+	}
+	return source, nil
 }
 
 // newTokens returns nil where no tokens are taken.
@@ -134,11 +131,11 @@ func newTokens(c *config.Config, log *slog.Logger) (*oidctokens.Verifier, error)
 	}
 	secret, err := readSecret(c.OIDC.ClientSecretFile)
 	if err != nil {
-		return nil, fmt.Errorf("oidc.client_secret_file: %w", err)
+		return nil, c.Mistake("oidc.client_secret_file", err)
 	}
 	trust, err := clientTLS(c.OIDC.CAFile)
 	if err != nil {
-		return nil, fmt.Errorf("oidc.ca_file: %w", err)
+		return nil, c.Mistake("oidc.ca_file", err)
 	}
 	v, err := oidctokens.New(oidctokens.Options{
 		Issuer:       string(c.OIDC.Issuer),
@@ -154,23 +151,9 @@ func newTokens(c *config.Config, log *slog.Logger) (*oidctokens.Verifier, error)
 		Log:          log,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("oidc: %w", err)
+		return nil, c.Mistake("oidc", err)
 	}
 	return v, nil
-}
-
-// closeSources ends the connections to other servers.
-func (s *server) closeSources() {
-	for _, source := range s.sources {
-		if c, ok := source.(io.Closer); ok {
-			if err := c.Close(); err != nil {
-				s.log.Warn("source of users not closed", "source", source.Name(), "error", err)
-			}
-		}
-	}
-	if s.tokens != nil {
-		_ = s.tokens.Close() // it has no error
-	}
 }
 
 // readSecret reads a file whose one line is a secret. Without a file it is empty.

@@ -240,10 +240,10 @@ func TestMistakesInSources(t *testing.T) {
 	}
 	for want, set := range map[string][]string{
 		"ldap: a search needs a base":              {"ldap.urls=ldap://127.0.0.1"},
-		"ldap: bind_password_file: ":               {"ldap.urls=ldap://127.0.0.1", "ldap.bind_password_file=" + empty},
-		"ldap: ca_file: ":                          {"ldap.urls=ldap://127.0.0.1", "ldap.ca_file=" + empty},
+		"ldap.bind_password_file: ":                {"ldap.urls=ldap://127.0.0.1", "ldap.bind_password_file=" + empty},
+		"ldap.ca_file: ":                           {"ldap.urls=ldap://127.0.0.1", "ldap.ca_file=" + empty},
 		"sql: query: ":                             {"sql.kind=sqlite", "sql.query=SELECT 1"},
-		"sql: password_file: ":                     {"sql.kind=mysql", "sql.password_file=" + two},
+		"sql.password_file: ":                      {"sql.kind=mysql", "sql.password_file=" + two},
 		"sql: the database's address has a passwo": {"sql.kind=mysql", "sql.address=me:secret@tcp(x)/y", "sql.query=SELECT :user"},
 		"auth.pam_service: ":                       {"auth.pam_service=a/b"},
 		"oidc: no audience":                        {"oidc.issuer=https://id.example.org"},

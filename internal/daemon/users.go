@@ -23,8 +23,8 @@ type users struct {
 	mail    *mail.Service
 }
 
-func newUsers(c *config.Config, m *mail.Service) *users {
-	u := &users{hasher: auth.NewHasher(), mail: m, policy: auth.Policy{
+func newUsers(c *config.Config, m *mail.Service, hasher *auth.Hasher) *users {
+	u := &users{hasher: hasher, mail: m, policy: auth.Policy{
 		MinLength:   c.Auth.MinPasswordLength,
 		Compromised: string(c.Auth.CompromisedPasswords),
 	}}
@@ -58,7 +58,7 @@ func OpenService(ctx context.Context, c *config.Config, warnings io.Writer) (s a
 	if err != nil {
 		return nil, nil, err
 	}
-	return newUsers(c, st.mail).service(st.mail, nil, nil), st.Close, nil
+	return newUsers(c, st.mail, auth.NewHasher()).service(st.mail, nil, nil), st.Close, nil
 }
 
 // checkOwner keeps root from leaving files in a data directory that the server, which
