@@ -3,6 +3,7 @@ package lmtp
 import (
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -58,7 +59,10 @@ func (s *session) store(r *recipient, mailbox string, head []byte, sp *spool) er
 
 // The replies that are given in more than one place.
 var (
-	replyTooBig    = reply(552, smtp.EnhancedCode{5, 3, 4}, "Message is too large")
+	replyTooBig = reply(552, smtp.EnhancedCode{5, 3, 4}, "Message is too large")
+	// A mailbox has no limit of its own, so that it is always the disk that is full
+	// (RFC 3463 §3.4: X.3.1), and not the mailbox (§3.3: X.2.2).
+	replyFull      = reply(452, smtp.EnhancedCode{4, 3, 1}, "Mail system is full")
 	replyTemporary = reply(451, smtp.EnhancedCode{4, 3, 0}, "Temporary trouble, try again later")
 )
 
@@ -93,7 +97,7 @@ func recipientReply(err error) *smtp.SMTPError {
 	}
 	switch refusal.Code {
 	case imap.CodeOverQuota:
-		return reply(452, smtp.EnhancedCode{4, 2, 2}, "Mailbox is full")
+		return replyFull
 	case imap.CodeTooBig:
 		return replyTooBig
 	case imap.CodeCannot:
@@ -126,6 +130,8 @@ func messageReply(err error) *smtp.SMTPError {
 	switch {
 	case errors.Is(err, errTooBig):
 		return replyTooBig
+	case errors.Is(err, syscall.ENOSPC): // of the spool
+		return replyFull
 	case errors.Is(err, errBare):
 		return reply(550, smtp.EnhancedCode{5, 6, 11}, "Message has a bare CR or LF")
 	case errors.Is(err, errNUL):

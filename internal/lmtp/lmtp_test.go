@@ -3,9 +3,11 @@ package lmtp
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -149,7 +151,7 @@ func TestRecipientReplies(t *testing.T) {
 		{"<alice@other.org>", "550 5.1.2 "},
 		{"<dave@x.org>", "550 5.1.1 "},
 		{"<bob@x.org>", "550 5.2.1 "},
-		{"<carol@x.org>", "452 4.2.2 "},
+		{"<carol@x.org>", "452 4.3.1 "},
 		{`<""@x.org>`, "501 "},
 		{"<@other.org:alice@x.org>", "250 "},
 		{"<@x.org,@other.org:dave@x.org>", "550 5.1.1 "},
@@ -165,6 +167,15 @@ func TestRecipientReplies(t *testing.T) {
 		if got := c.reply(); !strings.HasPrefix(got, tc.want) {
 			t.Errorf("RCPT TO:%s: got %q, want %q", tc.path, got, tc.want)
 		}
+	}
+}
+
+// An MTA would take a full disk for trouble of another kind, or for the mailbox of one
+// recipient alone.
+func TestReplyOfFullSpool(t *testing.T) {
+	err := fmt.Errorf("spool: %w", &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC})
+	if got := messageReply(err); got.Code != 452 || got.EnhancedCode != [3]int{4, 3, 1} {
+		t.Errorf("got %v", got)
 	}
 }
 
