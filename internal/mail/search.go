@@ -364,8 +364,7 @@ type fieldTest struct {
 func headerTest(k imap.SearchHeader) test {
 	t := &fieldTest{needle: message.NewNeedle(k.Value), name: k.Name, folded: -1}
 	for i, f := range textFields {
-		// An empty value asks whether the field is there, which the text alone does not tell.
-		if strings.EqualFold(f, k.Name) && k.Value != "" {
+		if strings.EqualFold(f, k.Name) {
 			t.folded = i
 		}
 	}
@@ -374,6 +373,9 @@ func headerTest(k imap.SearchHeader) test {
 
 // matchTerm says whether a text matches. Each term of a column is looked at once.
 func (t *fieldTest) matchTerm(text term) bool {
+	if len(text.text) == 0 {
+		return false // no such field, which even the empty value asks for
+	}
 	if text.in == nil {
 		return t.needle.MatchFolded(text.text)
 	}
