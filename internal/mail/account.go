@@ -2,6 +2,7 @@ package mail
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"tidemark/imap"
@@ -36,14 +37,8 @@ func (a *Account) Mailboxes(ctx context.Context) ([]imapserver.MailboxInfo, erro
 
 // ensureInbox makes INBOX if the account does not have it yet.
 func (a *account) ensureInbox(ctx context.Context) error {
-	missing := false
-	err := a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
-		n, err := lookup(r, imap.Inbox)
-		missing = err == nil && n.Mailbox == 0
+	if _, err := a.find(ctx, imap.Inbox); !errors.Is(err, errNoMailbox) {
 		return err
-	})
-	if err != nil || !missing {
-		return a.svc.fault(err)
 	}
 	return a.updateNames(ctx, func(n *names) error {
 		rec, err := lookup(n.tx, imap.Inbox)
@@ -255,24 +250,30 @@ func (a *Account) Subscribe(ctx context.Context, name string, on bool) error {
 	})
 }
 
-// Status answers STATUS from the mailbox's head.
-func (a *Account) Status(ctx context.Context, name string) (imapserver.MailboxStatus, error) {
-	var st imapserver.MailboxStatus
-	name, err := checkName(name)
-	if err != nil {
+// Status answers STATUS from the newest view, or from the mailbox's head where none is
+// loaded.
+func (a *Account) Status(ctx context.Context, name string) (st imapserver.MailboxStatus, err error) {
+	if name, err = checkName(name); err != nil {
 		return st, errNoMailbox
 	}
+	m, err := a.open(ctx, name)
+	if err != nil {
+		return st, err
+	}
+	defer a.release(m)
+	if v := m.durable.Load(); v != nil {
+		return m.status(v), nil
+	}
 	err = a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
-		id, err := find(r, name)
-		if err != nil {
-			return err
+		meta, err := get(r, mailboxKey(m.id), decodeMailboxMeta)
+		if errors.Is(err, store.ErrNotFound) {
+			return errNoMailbox
 		}
-		meta, err := get(r, mailboxKey(id), decodeMailboxMeta)
 		if err != nil {
 			return err
 		}
 		st = imapserver.MailboxStatus{
-			ID:            id.objectID(),
+			ID:            m.id.objectID(),
 			UIDValidity:   meta.UIDValidity,
 			UIDNext:       imap.UID(meta.UIDNext),
 			HighestModSeq: imap.ModSeq(meta.ModSeq),
@@ -281,16 +282,32 @@ func (a *Account) Status(ctx context.Context, name string) (imapserver.MailboxSt
 			Deleted:       meta.Deleted,
 			Size:          int64(meta.Size),
 		}
-		return a.countRecent(r, id, meta, &st)
+		return m.countRecent(r, meta, &st)
 	})
 	return st, a.svc.fault(err)
 }
 
+// status returns what STATUS says of the mailbox in its version v, which is durable.
+func (m *mailbox) status(v *view) imapserver.MailboxStatus {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before, _ := v.position(m.recent)
+	return imapserver.MailboxStatus{
+		ID:            m.id.objectID(),
+		UIDValidity:   m.uidValidity,
+		UIDNext:       imap.UID(v.uidNext),
+		HighestModSeq: imap.ModSeq(v.modseq),
+		Messages:      v.Len(),
+		Unseen:        v.unseen,
+		Deleted:       v.deleted,
+		Size:          int64(v.octets),
+		Recent:        v.Len() - before,
+	}
+}
+
 // countRecent counts the messages that no session was told of. Only where there may
 // be any are the messages looked at.
-func (a *account) countRecent(r store.Reader, id mailboxID, meta *mailboxMeta, st *imapserver.MailboxStatus) error {
-	m := a.acquire(id)
-	defer a.release(m)
+func (m *mailbox) countRecent(r store.Reader, meta *mailboxMeta, st *imapserver.MailboxStatus) error {
 	from := max(meta.Recent, m.recentFrom())
 	if from >= meta.UIDNext {
 		return nil
@@ -304,36 +321,29 @@ func (a *account) countRecent(r store.Reader, id mailboxID, meta *mailboxMeta, s
 	return nil
 }
 
-// open acquires the mailbox of a name, to be changed. The caller releases it.
-func (a *account) open(ctx context.Context, name string) (m *mailbox, err error) {
-	err = a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
-		id, err := find(r, canonical(name))
-		if err == nil {
-			m = a.acquire(id)
-		}
-		return err
-	})
-	return m, a.svc.fault(err)
+// open acquires the mailbox of a name. The caller releases it.
+func (a *account) open(ctx context.Context, name string) (*mailbox, error) {
+	id, err := a.find(ctx, canonical(name))
+	if err != nil {
+		return nil, err
+	}
+	m := a.acquire(id)
+	if m.gone.Load() {
+		a.release(m)
+		return nil, errNoMailbox
+	}
+	return m, nil
 }
 
 // OpenMailbox opens a mailbox for a session.
 func (a *Account) OpenMailbox(ctx context.Context, name string, readOnly bool) (imapserver.Mailbox, error) {
-	name = canonical(name)
-	var m *mailbox
-	err := a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
-		id, err := find(r, name)
-		if err != nil {
-			return err
-		}
-		m = a.acquire(id)
-		if err := m.refresh(r); err != nil {
-			a.release(m)
-			return err
-		}
-		return nil
-	})
+	m, err := a.open(ctx, name)
 	if err != nil {
-		return nil, a.svc.fault(err)
+		return nil, err
 	}
-	return &Selected{mailbox: m, acct: a, name: name, readOnly: readOnly}, nil
+	if err := m.load(ctx); err != nil {
+		a.release(m)
+		return nil, err
+	}
+	return &Selected{mailbox: m, acct: a, name: canonical(name), readOnly: readOnly}, nil
 }

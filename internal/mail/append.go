@@ -41,12 +41,8 @@ func (a *Account) NewUpload(ctx context.Context, name string, size int64) (imaps
 	if size > a.svc.limits.MessageSize {
 		return nil, errTooBig
 	}
-	err := a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
-		_, err := find(r, canonical(name))
-		return tryCreate(err)
-	})
-	if err != nil {
-		return nil, a.svc.fault(err)
+	if _, err := a.find(ctx, canonical(name)); err != nil {
+		return nil, tryCreate(err)
 	}
 	return a.newUpload(ctx, size)
 }

@@ -146,6 +146,7 @@ func (a *account) updateNames(ctx context.Context, fn func(n *names) error) erro
 		}
 		meta.ListVersion++
 		tx.Set(accountKey, meta.encode())
+		tx.OnApply(a.names.forget)
 		return nil
 	})
 	return a.svc.fault(err)
@@ -168,20 +169,30 @@ func lookup(r store.Reader, name string) (*nameRecord, error) {
 	return n, err
 }
 
-// find returns the mailbox that a name stands for.
-func find(r store.Reader, name string) (mailboxID, error) {
-	n, err := lookup(r, name)
-	if err == nil && n.Mailbox == 0 {
-		return 0, errNoMailbox
-	}
-	return n.mailbox(), err
-}
+// knownNames bounds the names of which an account remembers the mailbox.
+const knownNames = 1_000
 
-func (n *nameRecord) mailbox() mailboxID {
-	if n == nil {
-		return 0
+// find returns the mailbox that a name stands for, in its canonical form.
+func (a *account) find(ctx context.Context, name string) (mailboxID, error) {
+	id, state, ok := a.names.get(name)
+	if ok {
+		return id, nil
 	}
-	return n.Mailbox
+	err := a.svc.engine.View(ctx, a.id, func(r store.Reader) error {
+		n, err := lookup(r, name)
+		if err != nil {
+			return err
+		}
+		if id = n.Mailbox; id == 0 {
+			return errNoMailbox
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, a.svc.fault(err)
+	}
+	a.names.add(name, id, state)
+	return id, nil
 }
 
 // set stores what a name stands for; a name that stands for nothing is removed.

@@ -147,24 +147,20 @@ func (m *mailbox) at(r store.Reader) (*mailboxMeta, *view, error) {
 	return meta, v, nil
 }
 
-// refresh makes sure that sessions see what r sees of the mailbox, or more. r must be of
-// a View, whose state is durable.
-func (m *mailbox) refresh(r store.Reader) error {
-	meta, err := get(r, mailboxKey(m.id), decodeMailboxMeta)
-	if errors.Is(err, store.ErrNotFound) {
-		return errGone
-	}
-	if err != nil {
-		return err
-	}
-	if v := m.durable.Load(); v != nil && v.modseq >= meta.ModSeq {
+// load makes sure that there is a view for sessions to see. One that is there need not
+// be read again: every change is published before it is acknowledged.
+func (m *mailbox) load(ctx context.Context) error {
+	if m.durable.Load() != nil {
 		return nil
 	}
-	_, v, err := m.at(r)
-	if err == nil {
-		m.publish(v)
-	}
-	return err
+	err := m.account.svc.engine.View(ctx, m.account.id, func(r store.Reader) error {
+		_, v, err := m.at(r)
+		if err == nil {
+			m.publish(v)
+		}
+		return err
+	})
+	return m.account.svc.fault(err)
 }
 
 // newest returns the newest known view that is not newer than modseq, nil if there

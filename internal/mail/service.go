@@ -61,6 +61,8 @@ type Service struct {
 	limits Limits
 	now    func() time.Time
 
+	users answers[*User] // not to be changed
+
 	mu       sync.Mutex
 	accounts map[store.AccountID]*account
 	idle     idleList
@@ -88,6 +90,7 @@ func New(o Options) *Service {
 		now:      o.Now,
 		accounts: make(map[store.AccountID]*account),
 	}
+	s.users.limit = knownUsers
 	s.idle.limit = o.CachedMessages
 	s.collector = startCollector(s)
 	s.keeper = startKeeper(s)
@@ -131,7 +134,8 @@ type account struct {
 	refs int                    // under svc.mu
 	byID map[mailboxID]*mailbox // mailboxes, under svc.mu
 
-	list listCache
+	list  listCache
+	names answers[mailboxID]
 }
 
 func (s *Service) acquireAccount(id store.AccountID) *account {
@@ -140,6 +144,7 @@ func (s *Service) acquireAccount(id store.AccountID) *account {
 	a := s.accounts[id]
 	if a == nil {
 		a = &account{svc: s, id: id, byID: make(map[mailboxID]*mailbox)}
+		a.names.limit = knownNames
 		s.accounts[id] = a
 	}
 	a.refs++

@@ -59,14 +59,24 @@ func decodeSystemRecord(b []byte) (*systemRecord, error) {
 	return s, r.done()
 }
 
-// user returns a user, or ErrNoUser.
+// knownUsers bounds the users who are remembered.
+const knownUsers = 10_000
+
+// user returns a user, who must not be changed, or ErrNoUser.
 func (s *Service) user(ctx context.Context, name string) (*User, error) {
-	var u *User
+	u, state, ok := s.users.get(name)
+	if ok {
+		return u, nil
+	}
 	err := s.engine.View(ctx, systemAccount, func(r store.Reader) (err error) {
 		u, err = readUser(r, name)
 		return err
 	})
-	return u, s.fault(err)
+	if err != nil {
+		return nil, s.fault(err)
+	}
+	s.users.add(name, u, state)
+	return u, nil
 }
 
 func readUser(r store.Reader, name string) (*User, error) {
@@ -87,7 +97,7 @@ func readUser(r store.Reader, name string) (*User, error) {
 // maxUserName is the longest name of a user, in octets.
 const maxUserName = 512
 
-// User returns a user, or ErrNoUser.
+// User returns a user, or ErrNoUser. Auth must not be changed.
 func (s *Service) User(ctx context.Context, name string) (User, error) {
 	u, err := s.user(ctx, name)
 	if err != nil {
@@ -169,6 +179,7 @@ func (s *Service) UpdateAuth(ctx context.Context, name string, fn func(old []byt
 			return err
 		}
 		tx.Set(userKey(name), u.encode())
+		tx.OnApply(s.users.forget)
 		return nil
 	}))
 }
@@ -184,6 +195,7 @@ func (s *Service) DeleteUser(ctx context.Context, name string) error {
 		}
 		id = u.ID
 		tx.Delete(userKey(name))
+		tx.OnApply(s.users.forget)
 		return nil
 	})
 	if err != nil {
@@ -202,6 +214,8 @@ func (s *Service) eraseAccount(ctx context.Context, id store.AccountID) error {
 	if err != nil {
 		return err
 	}
+	a := s.acquireAccount(id)
+	defer s.releaseAccount(a)
 	var boxes []mailboxID
 	err = s.engine.Update(ctx, id, func(tx store.Tx) error {
 		if boxes, err = mailboxIDs(tx); err != nil {
@@ -211,13 +225,12 @@ func (s *Service) eraseAccount(ctx context.Context, id store.AccountID) error {
 		for _, b := range blobs {
 			tx.DropBlob(b)
 		}
+		tx.OnApply(a.names.forget)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	a := s.acquireAccount(id)
-	defer s.releaseAccount(a)
 	for _, box := range boxes {
 		a.forget(box)
 	}
