@@ -7,8 +7,8 @@ import (
 )
 
 // Options are the settings of an engine. The zero value is good, also for a small
-// server: under a full load of deliveries the process holds some 140 MB, and 64 MiB
-// more when the cache has filled, of the 512 MB that small machines have.
+// server: under a full load of deliveries the process holds some 210 MB, 270 MB when
+// the cache has filled, of the 512 MB that small machines have.
 type Options struct {
 	// FS is the file system; nil means the real one.
 	FS vfs.FS

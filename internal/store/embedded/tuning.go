@@ -31,7 +31,7 @@ func (e *Engine) pebbleOptions() *pebble.Options {
 		MemTableSize:                uint64(e.opts.MemTableSize),
 		MemTableStopWritesThreshold: 1000, // see backlog
 		FormatMajorVersion:          pebble.FormatValueSeparation,
-		L0CompactionThreshold:       2,
+		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       1000,
 		LBaseMaxBytes:               64 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, max(1, runtime.GOMAXPROCS(0)/2) },
