@@ -21,11 +21,7 @@ type sortRows struct {
 
 // rowsOf returns the messages of v among uids, in the order of the mailbox.
 func rowsOf(v *view, uids imap.NumSet) *sortRows {
-	rows := &sortRows{at: make([]place, 0, min(uids.Count(), uint64(v.Len())))}
-	for _, at := range v.at(v.Seqs(uids)) {
-		rows.at = append(rows.at, at)
-	}
-	return rows
+	return &sortRows{at: v.places(v.Seqs(uids))}
 }
 
 // rowsPerCheck is how many rows are read before it is asked whether to go on.

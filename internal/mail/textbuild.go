@@ -15,7 +15,8 @@ const (
 	textBlockMessages = 1024
 	textBlockOctets   = 2 << 20
 	// textBlockMin is how many messages are worth a block: a shorter run waits for more, and a
-	// block that has fewer left is given up. One that was shorter, because of its octets, lives until half is gone.
+	// block that has fewer left is given up. One that had fewer, because of their octets, is given
+	// up when half of them are gone.
 	textBlockMin = 256
 	// textBlocksPerWrite bounds a transaction.
 	textBlocksPerWrite = 8
@@ -48,7 +49,7 @@ func (m *mailbox) writeSomeTexts(ctx context.Context) (more bool, err error) {
 			return err
 		}
 		plan = planTexts(m.durable.Load(), have)
-		return plan.read(r)
+		return plan.build(r)
 	})
 	if err != nil || len(plan.drop) == 0 && len(plan.built) == 0 {
 		return false, err
@@ -68,8 +69,9 @@ func (m *mailbox) writeSomeTexts(ctx context.Context) (more bool, err error) {
 
 // textPlan is what is to be done about a mailbox's blocks.
 type textPlan struct {
+	view       *view
 	keep, drop textBlocks
-	runs       [][]place // messages in no block
+	runs       imap.NumSet // positions of messages that are in no block
 	built      []builtBlock
 	more       bool // there are runs left
 }
@@ -82,7 +84,7 @@ type builtBlock struct {
 // planTexts says which of the blocks are worth keeping, and which messages of v should
 // have one.
 func planTexts(v *view, have textBlocks) textPlan {
-	var p textPlan
+	p := textPlan{view: v}
 	if v == nil {
 		return p
 	}
@@ -93,11 +95,11 @@ func planTexts(v *view, have textBlocks) textPlan {
 			continue
 		}
 		p.keep = append(p.keep, block)
-		p.addRun(v, from, block.first-1)
+		p.addRun(from, block.first-1)
 		from = block.last + 1 // 0 behind the last of all UIDs
 	}
 	if from > 0 {
-		p.addRun(v, from, 1<<32-1)
+		p.addRun(from, 1<<32-1)
 	}
 	return p
 }
@@ -113,35 +115,35 @@ func (v *view) countBetween(first, last uint32) uint32 {
 }
 
 // addRun takes the messages from first to last as a run, if they are enough.
-func (p *textPlan) addRun(v *view, first, last uint32) {
-	if first > last || v.countBetween(first, last) < textBlockMin {
+func (p *textPlan) addRun(first, last uint32) {
+	if first > last {
 		return
 	}
-	var run []place
-	for _, at := range v.at(v.Seqs(imap.NumSet{{Start: first, Stop: last}})) {
-		run = append(run, at)
+	run := p.view.Seqs(imap.NumSet{{Start: first, Stop: last}})
+	if run.Count() >= textBlockMin {
+		p.runs = append(p.runs, run...)
 	}
-	p.runs = append(p.runs, run)
 }
 
-// read makes the blocks of the plan's runs, as many as one transaction takes.
-func (p *textPlan) read(r store.Reader) error {
+// build makes the blocks of the plan's runs, as many as one transaction takes.
+func (p *textPlan) build(r store.Reader) error {
 	c := newTextCursor(r)
 	defer c.close()
 	for _, run := range p.runs {
-		for len(run) >= textBlockMin {
+		for run.Start+textBlockMin-1 <= run.Stop {
 			if len(p.built) == textBlocksPerWrite {
 				p.more = true
 				return nil
 			}
-			block, n, err := buildBlock(c, run)
+			next := imap.Range{Start: run.Start, Stop: min(run.Stop, run.Start+textBlockMessages-1)}
+			block, n, err := buildBlock(c, p.view.places(imap.NumSet{next}))
 			if err != nil {
 				return err
 			}
 			if block.messages > 0 {
 				p.built = append(p.built, block)
 			}
-			run = run[n:]
+			run.Start += uint32(n)
 		}
 	}
 	return nil
@@ -152,7 +154,7 @@ func buildBlock(c *textCursor, run []place) (block builtBlock, n int, err error)
 	var uids imap.NumSet
 	var texts [textColumns][][]byte
 	octets := 0
-	for n < min(len(run), textBlockMessages) && octets < textBlockOctets {
+	for n < len(run) && octets < textBlockOctets {
 		at := run[n]
 		n++
 		email, err := at.loadEmail(c.r)

@@ -138,6 +138,15 @@ func (v *view) at(seqs imap.NumSet) iter.Seq2[uint32, place] {
 	}
 }
 
+// places returns the places of the given positions.
+func (v *view) places(seqs imap.NumSet) []place {
+	all := make([]place, 0, min(seqs.Count(), uint64(v.Len())))
+	for _, at := range v.at(seqs) {
+		all = append(all, at)
+	}
+	return all
+}
+
 // UIDs returns the UIDs at the given positions.
 func (v *view) UIDs(seqs imap.NumSet) imap.NumSet {
 	var out imap.NumSet
