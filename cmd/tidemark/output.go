@@ -56,6 +56,14 @@ func printable(s string) string {
 	}, s)
 }
 
+// count is a number of things.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
 // octets is a size for people.
 func octets(n int64) string {
 	const unit = 1000

@@ -53,7 +53,8 @@ func (p *progress) end() {
 
 // reportJSON is a report as programs read it.
 type reportJSON struct {
-	Mailboxes int           `json:"mailboxes"`
+	Found     int           `json:"mailboxes_found"`
+	Mailboxes int           `json:"mailboxes"` // gone through to their end
 	Stored    int           `json:"stored"`
 	Known     int           `json:"known"`
 	Refused   int           `json:"refused"`
@@ -70,7 +71,7 @@ type problemJSON struct {
 // printReport says what a copy has done.
 func printReport(w io.Writer, r transfer.Report, asJSON bool) error {
 	if asJSON {
-		out := reportJSON{r.Mailboxes, r.Stored, r.Known, r.Refused, r.Octets, []problemJSON{}}
+		out := reportJSON{r.Found, r.Mailboxes, r.Stored, r.Known, r.Refused, r.Octets, []problemJSON{}}
 		for _, p := range r.Problems {
 			out.Problems = append(out.Problems, problemJSON(p))
 		}
@@ -83,7 +84,11 @@ func printReport(w io.Writer, r transfer.Report, asJSON bool) error {
 		}
 		fmt.Fprintf(w, ": %s\n", printable(p.Reason))
 	}
-	_, err := fmt.Fprintf(w, "%d mailboxes: %d messages copied (%s), %d there already, %d not taken\n",
-		r.Mailboxes, r.Stored, octets(r.Octets), r.Known, r.Refused)
+	mailboxes := count(r.Mailboxes, "mailbox", "mailboxes")
+	if r.Mailboxes < r.Found {
+		mailboxes = fmt.Sprintf("%d of %s", r.Mailboxes, count(r.Found, "mailbox", "mailboxes"))
+	}
+	_, err := fmt.Fprintf(w, "%s: %s copied (%s), %d there already, %d not taken\n",
+		mailboxes, count(r.Stored, "message", "messages"), octets(r.Octets), r.Known, r.Refused)
 	return err
 }

@@ -150,6 +150,10 @@ func (f *Folder) message(l listed) (Message, error) {
 	if !info.Mode().IsRegular() {
 		return m, fmt.Errorf("maildir: %s is not a regular file", l.path)
 	}
+	if info.Size() == 0 && l.file.Size != 0 {
+		// No message is empty: a crash of the program that wrote it leaves such a file.
+		return m, fmt.Errorf("maildir: %s is empty", path.Join(f.root.Name(), l.path))
+	}
 	m.Flags = flagsOf(l.file.Letters, f.keywords)
 	for _, k := range f.courier[m.Unique] {
 		if !slices.Contains(m.Flags, k) {

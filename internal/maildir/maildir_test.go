@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -122,7 +123,7 @@ func TestLayouts(t *testing.T) {
 // without a word.
 func TestNothingEscapes(t *testing.T) {
 	outside := tree(t, map[string]string{"cur/secret": "secret", "new/": ""})
-	dir := tree(t, map[string]string{"cur/1.a.h:2,S": "mail\n", "cur/.hidden": "x", "cur/2.dir/": "", "cur/:2,S": ""})
+	dir := tree(t, map[string]string{"cur/1.a.h:2,S": "mail\n", "cur/.hidden": "x", "cur/2.dir/": "", "cur/:2,S": "x"})
 	for _, link := range [][2]string{{outside, ".Out"}, {filepath.Join(outside, "cur/secret"), "cur/3.link"}} {
 		if err := os.Symlink(link[0], filepath.Join(dir, link[1])); err != nil {
 			t.Fatal(err)
@@ -151,6 +152,23 @@ func TestNothingEscapes(t *testing.T) {
 	}
 	if !slices.Contains(good, "1.a.h") || !slices.Equal(bad, []string{"3.link"}) {
 		t.Errorf("good %q, bad %q", good, bad)
+	}
+}
+
+// A file that a crash has left empty would be imported as a message without content.
+func TestEmptyFile(t *testing.T) {
+	s := open(t, tree(t, map[string]string{"cur/1.a.h,S=5:2,S": "", "cur/2.a.h,S=0:2,S": "", "new/3.a.h": ""}), Auto)
+	f, err := s.Folder("INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	bad := map[string]bool{}
+	for m, err := range f.Messages() {
+		bad[m.Unique] = err != nil
+	}
+	if !maps.Equal(bad, map[string]bool{"1.a.h": true, "2.a.h": false, "3.a.h": true}) {
+		t.Errorf("bad %v", bad)
 	}
 }
 

@@ -120,7 +120,8 @@ type Progress struct {
 
 // Report is what a copy has done.
 type Report struct {
-	Mailboxes int   // that were gone through
+	Found     int   // mailboxes that there are to copy
+	Mailboxes int   // that were gone through to their end
 	Stored    int   // messages
 	Known     int   // messages that were there already
 	Refused   int   // messages that were not taken or could not be read
@@ -175,7 +176,7 @@ func (c *copier) run(ctx context.Context) error {
 			c.expect(m.Messages)
 		}
 	}
-	c.progress.Mailboxes = len(mailboxes)
+	c.progress.Mailboxes, c.report.Found = len(mailboxes), len(mailboxes)
 	for _, m := range mailboxes {
 		c.progress.Mailbox = m.Name
 		c.tell()

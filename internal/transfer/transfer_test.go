@@ -178,7 +178,7 @@ func TestImportResumes(t *testing.T) {
 		}
 	}
 	r, err := importMaildir(ctx, t, a, dir, Options{})
-	if !errors.Is(err, context.Canceled) || r.Stored == 0 || r.Stored == n {
+	if !errors.Is(err, context.Canceled) || r.Stored == 0 || r.Stored == n || r.Found != 1 || r.Mailboxes != 0 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	a.after = nil
