@@ -57,6 +57,7 @@ func (a *app) appPasswordListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list USER",
 		Short: "List a user's app passwords and when they were last used",
+		Long:  "Lists a user's app passwords and the hour in which each was last used.",
 		Args:  arguments("USER"),
 	}
 	asJSON := jsonFlag(cmd)
@@ -69,9 +70,9 @@ func (a *app) appPasswordListCommand() *cobra.Command {
 			if *asJSON {
 				return printJSON(cmd.OutOrStdout(), list)
 			}
-			t := newTable(cmd.OutOrStdout(), "NAME", "CREATED", "LAST USED", "EXPIRES")
+			t := newTable(cmd.OutOrStdout(), "NAME", "CREATED", "LAST USED (HOUR)", "EXPIRES")
 			for _, p := range list {
-				t.row(p.Name, moment(p.Created), moment(p.LastUsed), moment(p.Expires))
+				t.row(p.Name, moment(p.Created), hour(p.LastUsed), moment(p.Expires))
 			}
 			return t.flush()
 		})
@@ -90,6 +91,14 @@ func (a *app) appPasswordRevokeCommand() *cobra.Command {
 			})
 		},
 	}
+}
+
+// hour is a time that is known to the hour.
+func hour(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.Local().Format("2006-01-02 15h")
 }
 
 // moment is a time for people, in their zone.

@@ -84,7 +84,7 @@ func (a *app) authUnbanCommand() *cobra.Command {
 			return a.withService(cmd, func(ctx context.Context, s admin.Service) error {
 				n, err := s.Unban(ctx, args[0])
 				if err == nil {
-					fmt.Fprintf(cmd.OutOrStdout(), "%d penalties lifted\n", n)
+					fmt.Fprintln(cmd.OutOrStdout(), count(n, "penalty", "penalties"), "lifted")
 				}
 				return err
 			})

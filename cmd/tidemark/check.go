@@ -18,7 +18,7 @@ func (a *app) checkCommand() *cobra.Command {
 			"the mailbox and the UIDs of the messages that it touches, and what is wrong.\n" +
 			"Nothing is changed. The server may go on running.\n\n" +
 			"The exit code is 0 if all is well and 3 if there are problems.",
-		Args: cobra.MaximumNArgs(1),
+		Args: optional("USER"),
 	}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -60,8 +60,9 @@ func check(ctx context.Context, cmd *cobra.Command, s admin.Service, user string
 			List []admin.Problem `json:"list"`
 		}{result, problems})
 	} else {
-		_, err = fmt.Fprintf(out, "checked %d accounts, %d mailboxes, %d messages: %d problems\n",
-			result.Accounts, result.Mailboxes, result.Messages, result.Problems)
+		_, err = fmt.Fprintf(out, "checked %s, %s, %s: %s\n",
+			count(result.Accounts, "account", "accounts"), count(result.Mailboxes, "mailbox", "mailboxes"),
+			count(result.Messages, "message", "messages"), count(result.Problems, "problem", "problems"))
 	}
 	if err == nil && result.Problems > 0 {
 		err = &foundProblems{}

@@ -63,7 +63,7 @@ func (a *app) demo(cmd *cobra.Command, dir string) error {
 		return err
 	}
 	passwordFile := filepath.Join(dir, "demo-password")
-	err := a.withService(cmd, func(ctx context.Context, s admin.Service) error {
+	err := a.withNewService(cmd, func(ctx context.Context, s admin.Service) error {
 		return demo.Prepare(ctx, s, passwordFile, time.Now())
 	})
 	if err != nil {

@@ -2,9 +2,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -156,9 +158,21 @@ func arguments(names ...string) cobra.PositionalArgs {
 		case len(args) < len(names):
 			return usagef("%s is missing", strings.Join(names[len(args):], " and "))
 		case len(args) > len(names):
-			return usagef("%q is too much", args[len(names)])
+			// It may be a password, and what is printed here is often kept.
+			return usagef("%s too many; wanted: %s", count(len(args)-len(names), "argument", "arguments"),
+				cmp.Or(strings.Join(names, " "), "none"))
 		}
 		return nil
+	}
+}
+
+// optional allows the named argument to be left out.
+func optional(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return arguments(name)(cmd, args)
 	}
 }
 
@@ -174,15 +188,27 @@ func (a *app) load() (*config.Config, error) {
 }
 
 // withService calls fn with the administration of the server that runs, or of the
-// data directory if none does. An interrupt ends fn's context.
-func (a *app) withService(cmd *cobra.Command, fn func(context.Context, admin.Service) error) (err error) {
+// data directory if none does, which must have been used before. An interrupt ends fn's
+// context.
+func (a *app) withService(cmd *cobra.Command, fn func(context.Context, admin.Service) error) error {
+	return a.openService(cmd, daemon.OpenService, fn)
+}
+
+// withNewService is withService for commands that may be the first on a data directory.
+func (a *app) withNewService(cmd *cobra.Command, fn func(context.Context, admin.Service) error) error {
+	return a.openService(cmd, daemon.OpenOrMakeService, fn)
+}
+
+type opener func(context.Context, *config.Config, io.Writer) (admin.Service, func() error, error)
+
+func (a *app) openService(cmd *cobra.Command, open opener, fn func(context.Context, admin.Service) error) (err error) {
 	c, err := a.load()
 	if err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	service, closeService, err := daemon.OpenService(ctx, c, cmd.ErrOrStderr())
+	service, closeService, err := open(ctx, c, cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}

@@ -69,26 +69,33 @@ func (a *app) userAddCommand() *cobra.Command {
 		Long: "Adds a user, whose password is asked for.\n\n" +
 			"The name is what the user logs in with and the part of mail addresses before the @,\n" +
 			"or a whole address.",
-	}, admin.Service.AddUser)
+	}, a.withNewService, admin.Service.AddUser)
 }
 
 func (a *app) userPasswdCommand() *cobra.Command {
 	return a.passwordCommand(&cobra.Command{
 		Use:   "passwd NAME",
 		Short: "Change a user's password",
-	}, admin.Service.SetPassword)
+	}, a.withService, admin.Service.SetPassword)
 }
 
 // passwordCommand completes a command that gives a password to a user.
-func (a *app) passwordCommand(cmd *cobra.Command, call func(s admin.Service, ctx context.Context, name, password string) error) *cobra.Command {
-	cmd.Args = arguments("NAME")
+func (a *app) passwordCommand(cmd *cobra.Command, with func(*cobra.Command, func(context.Context, admin.Service) error) error,
+	call func(s admin.Service, ctx context.Context, name, password string) error) *cobra.Command {
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		err := arguments("NAME")(cmd, args)
+		if len(args) > 1 {
+			err = usagef("%w; the password is asked for, or read with --password-stdin", err)
+		}
+		return err
+	}
 	fromStdin := cmd.Flags().Bool("password-stdin", false, "read the password from the first line of standard input")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		password, err := readPassword(cmd, *fromStdin)
 		if err != nil {
 			return err
 		}
-		return a.withService(cmd, func(ctx context.Context, s admin.Service) error {
+		return with(cmd, func(ctx context.Context, s admin.Service) error {
 			return call(s, ctx, args[0], password)
 		})
 	}

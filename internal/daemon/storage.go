@@ -31,6 +31,9 @@ type storageOptions struct {
 	Failed     func(error) // called once when the storage has failed for good
 }
 
+// storeDir is where mail and users are in the data directory.
+const storeDir = "store"
+
 // openStorage takes the data directory for this process and opens it.
 func openStorage(c *config.Config, o storageOptions) (s *storage, err error) {
 	s = &storage{}
@@ -43,14 +46,14 @@ func openStorage(c *config.Config, o storageOptions) (s *storage, err error) {
 	if s.lock, err = lockDir(string(c.Server.DataDir)); err != nil {
 		return s, err
 	}
-	s.engine, err = embedded.Open(c.InDataDir("store"), embedded.Options{
+	s.engine, err = embedded.Open(c.InDataDir(storeDir), embedded.Options{
 		Logger:    o.Logger,
 		CacheSize: int64(c.Storage.CacheSize),
 		MinFree:   int64(c.Storage.MinFree),
 		Failed:    o.Failed,
 	})
 	if err != nil {
-		return s, openError(c.InDataDir("store"), err)
+		return s, openError(c.InDataDir(storeDir), err)
 	}
 	if o.Registerer != nil {
 		registerSpace(o.Registerer, string(c.Server.DataDir))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/user"
 	"syscall"
@@ -41,8 +42,25 @@ func (u *users) service(m *mail.Service, guard *auth.Guard, endSessions func(use
 }
 
 // OpenService returns the administration of the data directory: through the server
-// that has it, or directly if none does. Warnings about the store go to warnings.
+// that has it, or directly if none does. Warnings about the store go to warnings. It
+// fails where no server and no command has made a store yet.
 func OpenService(ctx context.Context, c *config.Config, warnings io.Writer) (s admin.Service, closeService func() error, err error) {
+	return openService(ctx, c, warnings, func() error {
+		_, err := os.Stat(c.InDataDir(storeDir))
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is no data directory: nothing has been stored in it yet; check server.data_dir, "+
+				"start the server or add a user", c.Server.DataDir)
+		}
+		return nil // what else is wrong shows when it is opened
+	})
+}
+
+// OpenOrMakeService is OpenService that makes the store where there is none.
+func OpenOrMakeService(ctx context.Context, c *config.Config, warnings io.Writer) (s admin.Service, closeService func() error, err error) {
+	return openService(ctx, c, warnings, func() error { return nil })
+}
+
+func openService(ctx context.Context, c *config.Config, warnings io.Writer, check func() error) (s admin.Service, closeService func() error, err error) {
 	client, err := admin.Dial(ctx, c.AdminSocket())
 	if err == nil {
 		return client, client.Close, nil
@@ -50,7 +68,7 @@ func OpenService(ctx context.Context, c *config.Config, warnings io.Writer) (s a
 	if !errors.Is(err, admin.ErrNotRunning) {
 		return nil, nil, err
 	}
-	if err := checkOwner(string(c.Server.DataDir)); err != nil {
+	if err := errors.Join(check(), checkOwner(string(c.Server.DataDir))); err != nil {
 		return nil, nil, err
 	}
 	log, _ := newLogger(warnings, config.Log{Level: "warn", Format: c.Log.Format})
