@@ -59,7 +59,7 @@ func benchMailbox(b *testing.B) *Selected {
 	return openMailbox(b, a, "INBOX")
 }
 
-func benchUpload(b *testing.B, a *Account, text []byte) imapserver.AppendMessage {
+func benchUpload(b testing.TB, a *Account, text []byte) imapserver.AppendMessage {
 	up, err := a.NewUpload(context.Background(), "INBOX", int64(len(text)))
 	if err != nil {
 		b.Fatal(err)

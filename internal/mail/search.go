@@ -41,8 +41,8 @@ type test interface {
 func (s *Selected) Search(
 	ctx context.Context, version imapserver.View, key imap.SearchKey,
 ) (imap.NumSet, error) {
-	v := version.(*view)
-	t, err := compile(key, v, s.svc().now())
+	v, now := version.(*view), s.svc().now()
+	t, err := compile(key, v, now)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (s *Selected) Search(
 	if len(rest) == 0 {
 		return hits, nil
 	}
-	found, err := s.fullSearch(ctx, t, rest)
+	found, err := s.fullSearch(ctx, rest, func() (test, error) { return compile(key, v, now) })
 	if err != nil {
 		return nil, s.svc().fault(err)
 	}
@@ -78,42 +78,55 @@ func (v *view) quickSearch(t test) (hits imap.NumSet, rest []place) {
 	return hits, rest
 }
 
-// searchPerRead is how many messages are read in one look at the store.
-const searchPerRead = 1024
-
-func (m *mailbox) fullSearch(ctx context.Context, t test, rest []place) (imap.NumSet, error) {
-	var found imap.NumSet
-	for len(rest) > 0 {
-		n := min(len(rest), searchPerRead)
-		err := m.account.svc.engine.View(ctx, m.account.id, func(r store.Reader) error {
-			texts, err := newTextReader(r, m.id, rest[:n])
-			if err != nil {
+// fullSearch returns the UIDs, in no order, of those of rest that match by their stored
+// texts. Each call of compile makes a test for one goroutine.
+func (m *mailbox) fullSearch(
+	ctx context.Context, rest []place, compile func() (test, error),
+) (imap.NumSet, error) {
+	helpers := m.account.svc.searchHelpers
+	queue := &searchQueue{rest: rest, parts: 2 * (1 + cap(helpers))}
+	err := helpers.run(ctx, len(rest)/leastSearchPerRead, func(ctx context.Context) error {
+		t, err := compile()
+		if err != nil {
+			return err
+		}
+		var found imap.NumSet
+		for part := queue.take(); len(part) > 0; part = queue.take() {
+			if err := m.searchPart(ctx, t, part, &found); err != nil {
 				return err
 			}
-			defer texts.close()
-			for _, p := range rest[:n] {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				message := searched{ctx: ctx, account: m.account, reader: r, texts: texts, at: p}
-				ok, err := t.full(p, &message)
-				message.close()
-				switch {
-				case errors.Is(err, errExpunged), errors.Is(err, store.ErrNotFound):
-				case err != nil:
-					return fmt.Errorf("search in UID %d: %w", p.uid(), err)
-				case ok:
-					found.Add(p.c.uid[p.i])
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
 		}
-		rest = rest[n:]
-	}
-	return found, nil
+		queue.add(found)
+		return nil
+	})
+	return queue.found, err
+}
+
+// searchPart adds the UIDs of the messages in part that match to found.
+func (m *mailbox) searchPart(ctx context.Context, t test, part []place, found *imap.NumSet) error {
+	return m.account.svc.engine.View(ctx, m.account.id, func(r store.Reader) error {
+		texts, err := newTextReader(r, m.id, part)
+		if err != nil {
+			return err
+		}
+		defer texts.close()
+		for _, p := range part {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			message := searched{ctx: ctx, account: m.account, reader: r, texts: texts, at: p}
+			ok, err := t.full(p, &message)
+			message.close()
+			switch {
+			case errors.Is(err, errExpunged), errors.Is(err, store.ErrNotFound):
+			case err != nil:
+				return fmt.Errorf("search in UID %d: %w", p.uid(), err)
+			case ok:
+				found.Add(p.uid())
+			}
+		}
+		return nil
+	})
 }
 
 // searched is a message that tests look into. What has been read serves all tests.

@@ -67,8 +67,9 @@ type Service struct {
 	accounts map[store.AccountID]*account
 	idle     idleList
 
-	collector *collector
-	keeper    *keeper
+	collector     *collector
+	keeper        *keeper
+	searchHelpers searchHelpers
 }
 
 // New returns a Service and starts its housekeeping, which Close ends.
@@ -84,11 +85,12 @@ func New(o Options) *Service {
 	}
 	o.Limits.setDefaults()
 	s := &Service{
-		engine:   o.Engine,
-		log:      o.Logger,
-		limits:   o.Limits,
-		now:      o.Now,
-		accounts: make(map[store.AccountID]*account),
+		engine:        o.Engine,
+		log:           o.Logger,
+		limits:        o.Limits,
+		now:           o.Now,
+		accounts:      make(map[store.AccountID]*account),
+		searchHelpers: newSearchHelpers(),
 	}
 	s.users.limit = knownUsers
 	s.idle.limit = o.CachedMessages
