@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -54,13 +53,22 @@ func run(args []string) int {
 		return exitDone
 	}
 	code := exitCode(err)
-	if silent, ok := errors.AsType[*foundProblems](err); !ok || silent.text != "" {
+	if !alreadyTold(err) {
 		fmt.Fprintf(os.Stderr, "tidemark: %v\n", err)
 	}
 	if code == exitUsage {
 		fmt.Fprintf(os.Stderr, "See \"%s --help\".\n", cmd.CommandPath())
 	}
 	return code
+}
+
+// alreadyTold says that the reason for a failure has been printed.
+func alreadyTold(err error) bool {
+	if _, helper := errors.AsType[*daemon.HelperError](err); helper {
+		return true
+	}
+	found, ok := errors.AsType[*foundProblems](err)
+	return ok && found.text == ""
 }
 
 // usageError says that a command line is not one of ours.
@@ -82,6 +90,7 @@ func exitCode(err error) int {
 		problems *foundProblems
 		mistake  *config.Error
 		refusal  *admin.Error
+		helper   *daemon.HelperError
 	)
 	switch {
 	case errors.As(err, &usage):
@@ -90,6 +99,8 @@ func exitCode(err error) int {
 		return exitProblems
 	case errors.As(err, &mistake):
 		return exitConfig
+	case errors.As(err, &helper):
+		return helper.Code
 	case errors.Is(err, daemon.ErrStorageFailed), errors.As(err, &refusal) && refusal.Code == admin.Damaged:
 		return exitStorage
 	}
@@ -129,6 +140,7 @@ func newRootCommand() *cobra.Command {
 		a.configCommand(),
 		a.demoCommand(),
 		versionCommand(),
+		a.helperCommand(),
 	)
 	groupsShowHelp(root)
 	return root
@@ -191,27 +203,55 @@ func (a *app) load() (*config.Config, error) {
 // data directory if none does, which must have been used before. An interrupt ends fn's
 // context.
 func (a *app) withService(cmd *cobra.Command, fn func(context.Context, admin.Service) error) error {
-	return a.openService(cmd, daemon.OpenService, fn)
+	return a.openService(cmd, false, fn)
 }
 
 // withNewService is withService for commands that may be the first on a data directory.
 func (a *app) withNewService(cmd *cobra.Command, fn func(context.Context, admin.Service) error) error {
-	return a.openService(cmd, daemon.OpenOrMakeService, fn)
+	return a.openService(cmd, true, fn)
 }
 
-type opener func(context.Context, *config.Config, io.Writer) (admin.Service, func() error, error)
-
-func (a *app) openService(cmd *cobra.Command, open opener, fn func(context.Context, admin.Service) error) (err error) {
+func (a *app) openService(cmd *cobra.Command, mayMake bool, fn func(context.Context, admin.Service) error) (err error) {
 	c, err := a.load()
 	if err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	service, closeService, err := open(ctx, c, cmd.ErrOrStderr())
+	service, closeService, err := daemon.OpenService(ctx, daemon.ServiceOptions{
+		Config: c, Warnings: cmd.ErrOrStderr(), Make: mayMake, Helper: a.helperArguments(),
+	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeService()) }()
 	return fn(ctx, service)
+}
+
+// helperArguments are those with which this program runs helperCommand on the same
+// configuration.
+func (a *app) helperArguments() []string {
+	args := []string{helperName, "--config", a.configFile}
+	for _, s := range a.set {
+		args = append(args, "--set", s)
+	}
+	return args
+}
+
+const helperName = "administer"
+
+// helperCommand is for this program itself: see daemon.RunHelper.
+func (a *app) helperCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    helperName,
+		Hidden: true,
+		Args:   arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.load()
+			if err != nil {
+				return err
+			}
+			return daemon.RunHelper(c, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
 }

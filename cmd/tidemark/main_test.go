@@ -45,6 +45,8 @@ func TestScripts(t *testing.T) {
 			"exits":   cmdExits,
 			"damage":  cmdDamage,
 			"message": cmdMessage,
+			"foreign": cmdForeign,
+			"owned":   cmdOwned,
 		},
 	})
 }
@@ -288,6 +290,35 @@ func cmdDamage(ts *testscript.TestScript, _ bool, args []string) {
 	text[size/2] ^= 0x10
 	ts.Check(os.WriteFile(largest, text, 0o600))
 	ts.Logf("damaged %s at %d", filepath.Base(largest), size/2)
+}
+
+// cmdForeign makes a data directory that belongs to another user, where this process may
+// give it away, and sets a variable to its path.
+func cmdForeign(ts *testscript.TestScript, _ bool, args []string) {
+	// Below directories that everybody may pass.
+	dir, err := os.MkdirTemp("", "tidemark")
+	ts.Check(err)
+	ts.Defer(func() { _ = os.RemoveAll(dir) })
+	if os.Geteuid() == 0 {
+		ts.Check(os.Chown(dir, nobody, nobody))
+	}
+	ts.Setenv(args[0], dir)
+}
+
+// nobody is a user who owns nothing else.
+const nobody = 65534
+
+// cmdOwned requires that everything in a directory belongs to the owner of that.
+func cmdOwned(ts *testscript.TestScript, _ bool, args []string) {
+	owner := func(info os.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
+	root, err := os.Stat(args[0])
+	ts.Check(err)
+	ts.Check(filepath.Walk(args[0], func(path string, info os.FileInfo, err error) error {
+		if err == nil && owner(info) != owner(root) {
+			ts.Fatalf("%s belongs to user %d", path, owner(info))
+		}
+		return err
+	}))
 }
 
 // cmdMessage makes a file with a message of about so many octets.

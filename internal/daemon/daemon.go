@@ -93,6 +93,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	s.log.Info("starting", "version", o.Version, "go", runtime.Version(), "pid", os.Getpid(),
 		"data_dir", string(o.Config.Server.DataDir), "open_files", openFiles())
 
+	if owner := foreignOwner(string(o.Config.Server.DataDir)); owner != nil && os.Geteuid() == 0 {
+		s.log.Warn("the data directory belongs to another user, who cannot read what root makes in it", "owner", userName(owner.Uid))
+	}
 	// Before anything is made.
 	if s.outside, err = openOutside(o.Config, s.log, s.registry); err != nil {
 		return err

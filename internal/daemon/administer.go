@@ -1,0 +1,100 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/user"
+	"syscall"
+
+	"tidemark/internal/admin"
+	"tidemark/internal/auth"
+	"tidemark/internal/config"
+)
+
+// ServiceOptions are what OpenService needs.
+type ServiceOptions struct {
+	Config   *config.Config
+	Warnings io.Writer // takes warnings about the store
+	// Make allows a store to be made where there is none.
+	Make bool
+	// Helper are the arguments of this program with which it calls RunHelper.
+	Helper []string
+}
+
+// OpenService returns the administration of the data directory: through the server
+// that has it, or directly if none does. For root it is done by a process of the
+// directory's owner, so that all files stay readable for the server, while what is
+// imported from and exported to is opened by root.
+func OpenService(ctx context.Context, o ServiceOptions) (s admin.Service, closeService func() error, err error) {
+	client, err := admin.Dial(ctx, o.Config.AdminSocket())
+	if err == nil {
+		return client, client.Close, nil
+	}
+	if !errors.Is(err, admin.ErrNotRunning) {
+		return nil, nil, err
+	}
+	if err := checkStore(o); err != nil {
+		return nil, nil, err
+	}
+	owner := foreignOwner(string(o.Config.Server.DataDir))
+	if owner != nil && os.Geteuid() == 0 {
+		return startHelper(ctx, o, owner)
+	}
+	st, err := openAdminStorage(o.Config, o.Warnings)
+	if owner != nil && errors.Is(err, fs.ErrPermission) {
+		name := userName(owner.Uid)
+		return nil, nil, fmt.Errorf("the data directory belongs to user %s; run this as root or by sudo -u %s: %w", name, name, err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return adminService(o.Config, st), st.Close, nil
+}
+
+func openAdminStorage(c *config.Config, warnings io.Writer) (*storage, error) {
+	log, _ := newLogger(warnings, config.Log{Level: "warn", Format: c.Log.Format})
+	return openStorage(c, storageOptions{Logger: log})
+}
+
+func adminService(c *config.Config, st *storage) admin.Service {
+	return newUsers(c, st.mail, auth.NewHasher()).service(st.mail, nil, nil)
+}
+
+// checkStore fails where no server and no command has made a store yet, unless it may
+// be made.
+func checkStore(o ServiceOptions) error {
+	if o.Make {
+		return nil
+	}
+	if _, err := os.Stat(o.Config.InDataDir(storeDir)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is no data directory: nothing has been stored in it yet; check server.data_dir, "+
+			"start the server or add a user", o.Config.Server.DataDir)
+	}
+	return nil // what else is wrong shows when it is opened
+}
+
+// foreignOwner returns the owner of a directory, or nil if it is the user of this
+// process or cannot be found out.
+func foreignOwner(dir string) *syscall.Credential {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(owner.Uid) == os.Geteuid() {
+		return nil
+	}
+	return &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}
+}
+
+// userName is the name of a user, or the number where there is none.
+func userName(uid uint32) string {
+	if u, err := user.LookupId(fmt.Sprint(uid)); err == nil {
+		return u.Username
+	}
+	return fmt.Sprintf("#%d", uid)
+}
