@@ -52,20 +52,16 @@ func (e *Engine) NewBlob(ctx context.Context, id store.AccountID, size int64) (s
 	if err := e.space.check(toAdd, 0); err != nil {
 		return nil, err
 	}
-	w := &blobWriter{engine: e, account: id, sum: sha256.New()}
-	if size > inlineSize {
-		if err := w.spill(); err != nil {
-			return nil, err
-		}
-	}
-	return w, nil
+	return &blobWriter{engine: e, account: id, large: size > inlineSize, sum: sha256.New()}, nil
 }
 
 // blobWriter implements store.BlobWriter. Content is gathered in memory, and goes
-// to a file when it gets too large.
+// to a file when it gets too large, or at once if it is expected to. There is no file
+// before there is content: who only asks whether there is room costs nothing.
 type blobWriter struct {
 	engine  *Engine
 	account store.AccountID
+	large   bool // expected not to fit in memory
 	sum     hash.Hash
 	size    int64
 	buf     []byte
@@ -90,7 +86,7 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 }
 
 func (w *blobWriter) write(p []byte) error {
-	if w.file == nil && !w.fits(len(p)) {
+	if w.file == nil && (w.large || !w.fits(len(p))) {
 		if err := w.spill(); err != nil {
 			return err
 		}
