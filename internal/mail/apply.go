@@ -71,18 +71,18 @@ func (e *viewEdit) changeFlags(c *flagChange) {
 	v := e.view
 	changed := make(map[uint32]uint32)
 	for k := range v.chunksWith(c.UIDs) {
-		var next *chunk
+		var cols *columns
 		for i := range v.chunks[k].indexes(c.UIDs) {
-			if next == nil {
-				next = e.ownFlags(k)
+			if cols == nil {
+				cols = e.ownFlags(k).columns()
 			}
-			old := next.flags[i]
+			old := cols.flags[i]
 			f, ok := changed[old]
 			if !ok {
 				f = v.table.number(c.of(v.bits(old)), v.keywords)
 				changed[old] = f
 			}
-			next.flags[i], next.modseq[i] = f, v.modseq
+			cols.flags[i], cols.modseq[i] = f, v.modseq
 		}
 	}
 }
@@ -210,7 +210,7 @@ func (e *viewEdit) last(n int) (*chunk, error) {
 	if k < 0 || v.chunks[k].len() == chunkSize {
 		k++
 		v.chunks = append(v.chunks, nil)
-		e.replace(k, new(chunk).grow(min(n, chunkSize), new(details)), true)
+		e.replace(k, newChunk(new(columns), nil).grow(min(n, chunkSize), new(details)), true)
 	}
 	c := v.chunks[k]
 	if e.own[c] {
@@ -251,9 +251,10 @@ func (v *view) chunksWith(uids imap.NumSet) func(yield func(int) bool) {
 // indexes yields the indexes of those of uids that are in the chunk.
 func (c *chunk) indexes(uids imap.NumSet) func(yield func(int) bool) {
 	return func(yield func(int) bool) {
+		uid := c.columns().uid
 		for _, r := range uids.Clip(c.firstUID(), c.lastUID()) {
-			i, _ := slices.BinarySearch(c.uid, r.Start)
-			for ; i < c.len() && c.uid[i] <= r.Stop; i++ {
+			i, _ := slices.BinarySearch(uid, r.Start)
+			for ; i < len(uid) && uid[i] <= r.Stop; i++ {
 				if !yield(i) {
 					return
 				}

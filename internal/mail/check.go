@@ -252,15 +252,16 @@ func (c *checker) chunks(r store.Reader, id mailboxID, v *view) {
 		if d == nil {
 			continue
 		}
-		counted := &chunk{flags: ch.flags, modseq: ch.modseq}
+		cols := ch.columns()
+		counted := newChunk(cols, nil)
 		counted.seal(v.sets)
 		for i, e := range d.email {
-			c.place(emailID(e), location{id, ch.uid[i]})
+			c.place(emailID(e), location{id, cols.uid[i]})
 			counted.octets += uint64(d.size[i])
 		}
 		if counted.maxModSeq != ch.maxModSeq || counted.unseen != ch.unseen ||
 			counted.deleted != ch.deleted || counted.octets != ch.octets {
-			c.report(Problem{c.user, c.names[id], imap.NumSetOf(ch.uid...).String(), "their totals are wrong"})
+			c.report(Problem{c.user, c.names[id], imap.NumSetOf(ch.columns().uid...).String(), "their totals are wrong"})
 		}
 	}
 }
@@ -270,7 +271,7 @@ func (c *checker) details(r store.Reader, id mailboxID, ch *chunk) *details {
 	d, err := ch.lazy.load(r)
 	if err != nil {
 		c.partial = true
-		c.report(Problem{c.user, c.names[id], imap.NumSetOf(ch.uid...).String(), err.Error()})
+		c.report(Problem{c.user, c.names[id], imap.NumSetOf(ch.columns().uid...).String(), err.Error()})
 	}
 	return d
 }

@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -19,11 +20,14 @@ const chunkSize = 1024
 // A chunk is never changed once it is part of a view. Its next version shares the
 // columns that stay the same.
 type chunk struct {
-	uid  []uint32
-	lazy *lazyDetails
+	messages    int
+	first, last uint32 // UIDs
 
-	flags  []uint32 // numbers in the mailbox's flagTable
-	modseq []uint64
+	// To open a mailbox takes totals. A chunk that comes from a snapshot is unpacked when a
+	// command goes over its messages, and its details are read when one asks for them.
+	packed   *packedChunk // nil unless it comes from a snapshot
+	unpacked atomic.Pointer[columns]
+	lazy     *lazyDetails
 
 	maxModSeq uint64
 	unseen    uint32
@@ -34,22 +38,47 @@ type chunk struct {
 	stored atomic.Bool
 }
 
-func (c *chunk) len() int         { return len(c.uid) }
-func (c *chunk) firstUID() uint32 { return c.uid[0] }
-func (c *chunk) lastUID() uint32  { return c.uid[len(c.uid)-1] }
+// columns are what all sessions look at.
+type columns struct {
+	uid    []uint32
+	flags  []uint32 // numbers in the mailbox's flagTable
+	modseq []uint64
+}
+
+// newChunk returns a chunk that is not sealed.
+func newChunk(cols *columns, lazy *lazyDetails) *chunk {
+	c := &chunk{messages: len(cols.uid), lazy: lazy}
+	if c.messages > 0 {
+		c.first, c.last = cols.uid[0], cols.uid[c.messages-1]
+	}
+	c.unpacked.Store(cols)
+	return c
+}
+
+func (c *chunk) len() int         { return c.messages }
+func (c *chunk) firstUID() uint32 { return c.first }
+func (c *chunk) lastUID() uint32  { return c.last }
+
+// columns returns the columns, which must not be changed.
+func (c *chunk) columns() *columns {
+	if cols := c.unpacked.Load(); cols != nil {
+		return cols
+	}
+	c.unpacked.CompareAndSwap(nil, c.packed.unpack(c.messages))
+	return c.unpacked.Load()
+}
 
 // sameMessages says that the two versions hold the same messages, because one was
 // made of the other without adding or expunging.
-func (c *chunk) sameMessages(o *chunk) bool {
-	return len(c.uid) == len(o.uid) && &c.uid[0] == &o.uid[0]
-}
+func (c *chunk) sameMessages(o *chunk) bool { return c.lazy == o.lazy }
 
 // seal computes the totals of a chunk that has just been built, but for octets, which
 // change with the messages alone.
 func (c *chunk) seal(sets []flagSet) {
 	c.maxModSeq, c.unseen, c.deleted = 0, 0, 0
-	for i, f := range c.flags {
-		c.maxModSeq = max(c.maxModSeq, c.modseq[i])
+	cols := c.columns()
+	for i, f := range cols.flags {
+		c.maxModSeq = max(c.maxModSeq, cols.modseq[i])
 		if !sets[f].bits.has(bitSeen) {
 			c.unseen++
 		}
@@ -62,10 +91,11 @@ func (c *chunk) seal(sets []flagSet) {
 // pick returns a chunk of the messages at the given indexes, not sealed. d are the details
 // of c.
 func (c *chunk) pick(keep []int, d *details) *chunk {
+	cols := c.columns()
 	d = d.pick(keep)
-	next := &chunk{
-		uid: pick(c.uid, keep), flags: pick(c.flags, keep), modseq: pick(c.modseq, keep), lazy: knownDetails(d),
-	}
+	next := newChunk(&columns{
+		uid: pick(cols.uid, keep), flags: pick(cols.flags, keep), modseq: pick(cols.modseq, keep),
+	}, knownDetails(d))
 	for _, n := range d.size {
 		next.octets += uint64(n)
 	}
@@ -83,7 +113,7 @@ func pick[T any](column []T, keep []int) []T {
 // indexesWithout returns the indexes of the messages whose UID is not in uids.
 func (c *chunk) indexesWithout(uids imap.NumSet) []int {
 	keep := make([]int, 0, c.len())
-	for i, uid := range c.uid {
+	for i, uid := range c.columns().uid {
 		if !uids.Contains(uid) {
 			keep = append(keep, i)
 		}
@@ -94,38 +124,50 @@ func (c *chunk) indexesWithout(uids imap.NumSet) []int {
 // copyFlags returns a copy of the chunk whose flags and MODSEQs may be changed until it is
 // part of a view. It shares all else.
 func (c *chunk) copyFlags() *chunk {
-	return &chunk{
-		uid: c.uid, lazy: c.lazy, octets: c.octets,
-		flags: slices.Clone(c.flags), modseq: slices.Clone(c.modseq),
-	}
+	cols := c.columns()
+	next := newChunk(&columns{
+		uid: cols.uid, flags: slices.Clone(cols.flags), modseq: slices.Clone(cols.modseq),
+	}, c.lazy)
+	next.octets = c.octets
+	return next
 }
 
 // grow returns a copy of the chunk that messages may be added to until it is part of a view,
 // with room for n. d are the details of c.
 func (c *chunk) grow(n int, d *details) *chunk {
-	return &chunk{
-		uid: grow(c.uid, n), flags: grow(c.flags, n), modseq: grow(c.modseq, n),
-		lazy: knownDetails(d.grow(n)), octets: c.octets,
-	}
+	cols := c.columns()
+	next := newChunk(&columns{
+		uid: grow(cols.uid, n), flags: grow(cols.flags, n), modseq: grow(cols.modseq, n),
+	}, knownDetails(d.grow(n)))
+	next.octets = c.octets
+	return next
 }
 
 // append adds a message to a chunk that is part of no view yet.
 func (c *chunk) append(a *added, flags uint32, modseq uint64) {
-	c.uid = append(c.uid, a.UID)
-	c.flags = append(c.flags, flags)
-	c.modseq = append(c.modseq, modseq)
+	if c.messages == 0 {
+		c.first = a.UID
+	}
+	c.messages++
+	c.last = a.UID
 	c.octets += uint64(a.Size)
+	cols := c.columns()
+	cols.uid = append(cols.uid, a.UID)
+	cols.flags = append(cols.flags, flags)
+	cols.modseq = append(cols.modseq, modseq)
 	c.details().append(a)
 }
 
 // join returns a chunk with the messages of two neighbours, whose details are ad and bd. It
 // is not sealed.
 func join(a, b *chunk, ad, bd *details) *chunk {
-	return &chunk{
-		uid: slices.Concat(a.uid, b.uid), flags: slices.Concat(a.flags, b.flags),
-		modseq: slices.Concat(a.modseq, b.modseq),
-		lazy:   knownDetails(joinDetails(ad, bd)), octets: a.octets + b.octets,
-	}
+	ac, bc := a.columns(), b.columns()
+	c := newChunk(&columns{
+		uid: slices.Concat(ac.uid, bc.uid), flags: slices.Concat(ac.flags, bc.flags),
+		modseq: slices.Concat(ac.modseq, bc.modseq),
+	}, knownDetails(joinDetails(ad, bd)))
+	c.octets = a.octets + b.octets
+	return c
 }
 
 // grow returns a copy of column with room for n elements.
@@ -140,8 +182,9 @@ const chunkVersion = 2
 func (c *chunk) encode(sets []flagSet, details uint64) []byte {
 	local := make(map[uint32]uint32)
 	flags := make([]uint32, c.len())
+	cols := c.columns()
 	var used []flagBits
-	for i, f := range c.flags {
+	for i, f := range cols.flags {
 		n, ok := local[f]
 		if !ok {
 			n = uint32(len(used))
@@ -159,36 +202,52 @@ func (c *chunk) encode(sets []flagSet, details uint64) []byte {
 	for _, bits := range used {
 		b = appendString(b, string(bits))
 	}
-	b = appendPacked(b, c.uid)
+	b = appendPacked(b, cols.uid)
 	b = appendPacked(b, flags)
-	return appendPacked(b, c.modseq)
+	return appendPacked(b, cols.modseq)
 }
 
+// packedChunk has the columns of a chunk as they are stored.
+type packedChunk struct {
+	uid, flags, modseq packedColumn
+	numbers            []uint32 // in the mailbox's flagTable, of the flag sets of the chunk
+}
+
+func (p *packedChunk) unpack(n int) *columns {
+	cols := &columns{
+		uid: unpack[uint32](p.uid, n), flags: unpack[uint32](p.flags, n), modseq: unpack[uint64](p.modseq, n),
+	}
+	for i, f := range cols.flags {
+		cols.flags[i] = p.numbers[f]
+	}
+	return cols
+}
+
+// decodeChunk returns a chunk of the mailbox with the given id. It keeps nothing of b.
 func decodeChunk(b []byte, id mailboxID, table *flagTable, keywords []imap.Flag) (*chunk, error) {
-	r := newReader(b, chunkVersion, "chunk")
+	r := newReader(bytes.Clone(b), chunkVersion, "chunk")
 	n, details := r.uint(), r.uint()
 	if r.err == nil && (n == 0 || n > chunkSize) {
 		return nil, fmt.Errorf("%w: chunk of %d messages", store.ErrCorrupt, n)
 	}
-	c := &chunk{maxModSeq: r.uint(), unseen: r.uint32(), deleted: r.uint32(), octets: r.uint()}
-	var numbers []uint32
+	p := new(packedChunk)
+	c := &chunk{messages: int(n), packed: p, maxModSeq: r.uint(), unseen: r.uint32(), deleted: r.uint32(), octets: r.uint()}
 	for range r.count() {
-		numbers = append(numbers, table.number(flagBits(r.bytes()), keywords))
+		p.numbers = append(p.numbers, table.number(flagBits(r.bytes()), keywords))
 	}
-	c.uid = takePacked[uint32](r, int(n))
-	c.flags = takePacked[uint32](r, int(n))
-	c.modseq = takePacked[uint64](r, int(n))
+	p.uid, p.flags, p.modseq = r.packed(c.messages), r.packed(c.messages), r.packed(c.messages)
 	if err := r.done(); err != nil {
 		return nil, err
 	}
-	for i, f := range c.flags {
-		if f >= uint32(len(numbers)) {
-			return nil, fmt.Errorf("%w: chunk names a flag set that it does not have", store.ErrCorrupt)
-		}
-		c.flags[i] = numbers[f]
+	if !p.flags.below(uint64(len(p.numbers)), c.messages) {
+		return nil, fmt.Errorf("%w: chunk names a flag set that it does not have", store.ErrCorrupt)
 	}
+	if !p.uid.ascending(c.messages) || !p.uid.below(1<<32, c.messages) {
+		return nil, fmt.Errorf("%w: chunk is out of order", store.ErrCorrupt)
+	}
+	c.first, c.last = uint32(p.uid.at(0)), uint32(p.uid.at(c.messages-1))
 	c.stored.Store(true)
-	c.lazy = &lazyDetails{mailbox: id, firstUID: c.firstUID(), messages: c.len()}
+	c.lazy = &lazyDetails{mailbox: id, firstUID: c.first, messages: c.messages}
 	c.lazy.written.Store(details)
 	return c, nil
 }

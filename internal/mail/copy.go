@@ -106,19 +106,20 @@ func (c *change) copiesOf(source *change, uids imap.NumSet) ([]copied, error) {
 		if err != nil {
 			return nil, err
 		}
+		cols := ch.columns()
 		for i := range ch.indexes(uids) {
-			bits, ok := flags[ch.flags[i]]
+			bits, ok := flags[cols.flags[i]]
 			if !ok {
-				set := source.view.sets[ch.flags[i]].flagSet(source.view.keywords)
+				set := source.view.sets[cols.flags[i]].flagSet(source.view.keywords)
 				if bits, err = bitsOf(set.Flags(), c.meta.Keywords, c.learn); err != nil {
 					return nil, err
 				}
-				flags[ch.flags[i]] = bits
+				flags[cols.flags[i]] = bits
 			}
 			if next >= 1<<32-1 {
 				return nil, errUIDsUsed
 			}
-			rows = append(rows, copied{ch.uid[i], added{
+			rows = append(rows, copied{cols.uid[i], added{
 				UID: uint32(next), Email: emailID(d.email[i]), Size: d.size[i],
 				Internal: d.internal[i], Sent: d.sent[i], Saved: c.time, Flags: bits,
 			}})

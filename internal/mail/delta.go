@@ -51,7 +51,7 @@ func (w *deltaWalk) compareFlags(c *chunk) {
 	if c.maxModSeq <= w.old.modseq {
 		return
 	}
-	for i, modseq := range c.modseq {
+	for i, modseq := range c.columns().modseq {
 		if modseq > w.old.modseq {
 			w.delta.Changed.Add(w.new.starts[w.m] + uint32(i) + 1)
 		}
@@ -61,12 +61,12 @@ func (w *deltaWalk) compareFlags(c *chunk) {
 // step compares one message. A UID of the new version below the old one's cannot be:
 // messages are added at the end only.
 func (w *deltaWalk) step(oc, nc *chunk) {
-	if oc.uid[w.i] != nc.uid[w.j] {
+	if oc.columns().uid[w.i] != nc.columns().uid[w.j] {
 		w.delta.Expunged.Add(w.old.starts[w.k] + uint32(w.i) + 1)
 		w.nextOld(oc)
 		return
 	}
-	if nc.modseq[w.j] > w.old.modseq {
+	if nc.columns().modseq[w.j] > w.old.modseq {
 		w.delta.Changed.Add(w.new.starts[w.m] + uint32(w.j) + 1)
 	}
 	w.nextOld(oc)

@@ -2,10 +2,7 @@ package mail
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math/bits"
-
-	"tidemark/internal/store"
 )
 
 // A packed column is how numbers of neighbouring messages are stored. A line is taken
@@ -69,17 +66,30 @@ func fit[T number](column []T, slope uint64) (base uint64, width int) {
 	return lowest, 8
 }
 
-// takePacked reads a packed column of n numbers, which the caller has bounded.
-func takePacked[T number](r *reader, n int) []T {
+// packedColumn is a packed column as it is stored. Its rests alias what it was read from.
+type packedColumn struct {
+	base, slope uint64
+	width       int
+	rests       []byte
+}
+
+// packed reads a packed column of n numbers, which the caller has bounded.
+func (r *reader) packed(n int) packedColumn {
 	base, shape := r.uint(), r.byte()
-	width, slope := int(shape&^risingLine), uint64(shape&risingLine/risingLine)
-	if r.err != nil || n*width > len(r.b) {
+	p := packedColumn{base: base, slope: uint64(shape & risingLine / risingLine), width: int(shape &^ risingLine)}
+	if p.width > 8 || bits.OnesCount(uint(p.width)) > 1 || n*p.width > len(r.b) {
 		r.fail()
-		return nil
+		return packedColumn{}
 	}
-	column, rests := make([]T, n), r.b[:n*width]
-	r.b = r.b[n*width:]
-	switch width {
+	p.rests = r.b[: n*p.width : n*p.width]
+	r.b = r.b[n*p.width:]
+	return p
+}
+
+// unpack returns the n numbers of a packed column.
+func unpack[T number](p packedColumn, n int) []T {
+	column, base, slope, rests := make([]T, n), p.base, p.slope, p.rests
+	switch p.width {
 	case 0:
 		for i := range column {
 			column[i] = T(base)
@@ -105,8 +115,51 @@ func takePacked[T number](r *reader, n int) []T {
 			column[i] = T(base + binary.LittleEndian.Uint64(rests[8*i:]))
 			base += slope
 		}
-	default:
-		r.err = fmt.Errorf("%w: column of %d octets a number", store.ErrCorrupt, width)
 	}
 	return column
+}
+
+// takePacked reads the n numbers of a packed column.
+func takePacked[T number](r *reader, n int) []T { return unpack[T](r.packed(n), n) }
+
+// at returns one number.
+func (p *packedColumn) at(i int) uint64 {
+	n := p.base + uint64(i)*p.slope
+	switch p.width {
+	case 1:
+		n += uint64(p.rests[i])
+	case 2:
+		n += uint64(binary.LittleEndian.Uint16(p.rests[2*i:]))
+	case 4:
+		n += uint64(binary.LittleEndian.Uint32(p.rests[4*i:]))
+	case 8:
+		n += binary.LittleEndian.Uint64(p.rests[8*i:])
+	}
+	return n
+}
+
+// below says whether the n numbers are less than limit.
+func (p *packedColumn) below(limit uint64, n int) bool {
+	if p.width == 0 {
+		return p.at(n-1) < limit
+	}
+	for i := range n {
+		if p.at(i) >= limit {
+			return false
+		}
+	}
+	return true
+}
+
+// ascending says whether each of the n numbers is greater than the one before.
+func (p *packedColumn) ascending(n int) bool {
+	if p.width == 0 {
+		return n == 1 || p.slope > 0
+	}
+	for i := 1; i < n; i++ {
+		if p.at(i) <= p.at(i-1) {
+			return false
+		}
+	}
+	return true
 }

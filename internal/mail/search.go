@@ -66,10 +66,10 @@ func (s *Selected) Search(
 // must be looked at.
 func (v *view) quickSearch(t test) (hits imap.NumSet, rest []place) {
 	for _, c := range v.chunks {
-		for i := range c.uid {
+		for i := range c.len() {
 			switch t.quick(place{c, i}) {
 			case yes:
-				hits.Add(c.uid[i])
+				hits.Add(place{c, i}.uid())
 			case unknown:
 				rest = append(rest, place{c, i})
 			}
@@ -208,7 +208,7 @@ func compileAll(keys []imap.SearchKey, v *view, now time.Time) ([]test, error) {
 func compileColumn(key imap.SearchKey, v *view, now time.Time) (test, error) {
 	switch k := key.(type) {
 	case imap.SearchUID:
-		return columnTest(func(p place) bool { return k.Set.Nums.Contains(p.c.uid[p.i]) }), nil
+		return columnTest(func(p place) bool { return k.Set.Nums.Contains(p.uid()) }), nil
 	case imap.SearchFlag:
 		return flagTest(k, v), nil
 	case imap.SearchDate:
@@ -222,7 +222,7 @@ func compileColumn(key imap.SearchKey, v *view, now time.Time) (test, error) {
 		limit := now.Add(-k.Interval).Unix()
 		return columnTest(func(p place) bool { return (p.internalDate().unix() < limit) == k.Older }), nil
 	case imap.SearchModSeq:
-		return columnTest(func(p place) bool { return p.c.modseq[p.i] >= uint64(k.ModSeq) }), nil
+		return columnTest(func(p place) bool { return p.modseq() >= uint64(k.ModSeq) }), nil
 	case imap.SearchEmailID:
 		return columnTest(func(p place) bool { return p.email().objectID() == k.ID }), nil
 	case imap.SearchThreadID:
@@ -337,7 +337,7 @@ func flagTest(k imap.SearchFlag, v *view) test {
 	for i, s := range v.sets {
 		match[i] = (n >= 0 && s.bits.has(n)) != k.Not
 	}
-	return columnTest(func(p place) bool { return match[p.c.flags[p.i]] })
+	return columnTest(func(p place) bool { return match[p.flags()] })
 }
 
 func dateTest(k imap.SearchDate) test {

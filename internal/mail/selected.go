@@ -145,9 +145,10 @@ func (v *view) newerThan(uids imap.NumSet, modseq uint64) imap.NumSet {
 		if c.maxModSeq <= modseq {
 			continue
 		}
+		cols := c.columns()
 		for i := range c.indexes(uids) {
-			if c.modseq[i] > modseq {
-				out.Add(c.uid[i])
+			if cols.modseq[i] > modseq {
+				out.Add(cols.uid[i])
 			}
 		}
 	}
@@ -173,8 +174,9 @@ func (c *change) flagChange(uids imap.NumSet, op imap.StoreOp, flags []imap.Flag
 	changes := make(map[uint32]bool)
 	for k := range c.view.chunksWith(uids) {
 		ch := c.view.chunks[k]
+		cols := ch.columns()
 		for i := range ch.indexes(uids) {
-			f := ch.flags[i]
+			f := cols.flags[i]
 			differs, ok := changes[f]
 			if !ok {
 				old := c.view.sets[f].bits
@@ -182,7 +184,7 @@ func (c *change) flagChange(uids imap.NumSet, op imap.StoreOp, flags []imap.Flag
 				changes[f] = differs
 			}
 			if differs {
-				fc.UIDs.Add(ch.uid[i])
+				fc.UIDs.Add(cols.uid[i])
 			}
 		}
 	}

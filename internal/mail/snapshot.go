@@ -2,7 +2,6 @@ package mail
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"tidemark/internal/store"
@@ -27,7 +26,7 @@ func loadSnapshot(r store.Reader, id mailboxID, meta *mailboxMeta, table *flagTa
 		if err != nil {
 			return nil, fmt.Errorf("snapshot of mailbox %d: %w", id, err)
 		}
-		if c.firstUID() < v.uidNext || !slices.IsSorted(c.uid) {
+		if c.firstUID() < v.uidNext {
 			return nil, fmt.Errorf("%w: snapshot of mailbox %d is out of order", store.ErrCorrupt, id)
 		}
 		v.uidNext = c.lastUID() + 1

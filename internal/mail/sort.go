@@ -140,7 +140,7 @@ func (r *sortRows) sorted(order []imap.SortKey) []imap.UID {
 	out := make([]imap.UID, len(items))
 	for i, item := range items {
 		at := r.at[item.row]
-		out[i] = imap.UID(at.c.uid[at.i])
+		out[i] = imap.UID(at.uid())
 	}
 	return out
 }

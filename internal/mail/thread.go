@@ -279,7 +279,7 @@ func (f *forest) threads(r *sortRows, order []int32) []*imap.ThreadNode {
 	var threads []*imap.ThreadNode
 	for _, n := range order {
 		node := &nodes[n]
-		node.UID = imap.UID(r.at[n].c.uid[r.at[n].i])
+		node.UID = imap.UID(r.at[n].uid())
 		p := f.above(n)
 		if p == none {
 			threads = append(threads, node)

@@ -91,7 +91,7 @@ func TestThreadReferences(t *testing.T) {
 // A chain of thousands of replies must neither recurse nor take quadratic time.
 func TestThreadLongChain(t *testing.T) {
 	const messages = 50_000
-	c := &chunk{uid: []uint32{1}, lazy: knownDetails(&details{sent: []packedTime{0}, internal: []packedTime{0}})}
+	c := newChunk(&columns{uid: []uint32{1}}, knownDetails(&details{sent: []packedTime{0}, internal: []packedTime{0}}))
 	rows := &sortRows{at: make([]place, messages), threads: make([][]byte, messages)}
 	rows.ranks[subjectColumn] = make([]uint32, messages)
 	for i := range messages {
@@ -155,10 +155,11 @@ func TestSortAgainstComparison(t *testing.T) {
 		n := rapid.IntRange(0, 40).Draw(t, "messages")
 		subjects := rapid.SliceOfN(word, n, n).Draw(t, "subjects")
 		d := &details{size: make([]uint32, n)}
-		c := &chunk{uid: make([]uint32, n), lazy: knownDetails(d)}
+		cols := &columns{uid: make([]uint32, n)}
+		c := newChunk(cols, knownDetails(d))
 		rows := &sortRows{}
 		for i := range n {
-			c.uid[i] = uint32(i + 1)
+			cols.uid[i] = uint32(i + 1)
 			d.size[i] = rapid.Uint32Range(0, 3).Draw(t, "size")
 			rows.at = append(rows.at, place{c, i})
 		}

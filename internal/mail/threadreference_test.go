@@ -258,15 +258,16 @@ func TestThreadsAgainstReference(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(0, 30).Draw(t, "messages")
 		d := &details{sent: make([]packedTime, n), internal: make([]packedTime, n)}
-		c := &chunk{uid: make([]uint32, n), lazy: knownDetails(d)}
+		cols := &columns{uid: make([]uint32, n)}
+		c := newChunk(cols, knownDetails(d))
 		rows := &sortRows{threads: make([][]byte, n)}
 		rows.ranks[subjectColumn] = make([]uint32, n)
 		plain := make([]*threadMessage, n)
 		for i := range n {
-			c.uid[i] = uint32(i + 1)
+			cols.uid[i] = uint32(i + 1)
 			d.sent[i] = packTime(time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC).AddDate(0, 0, rapid.IntRange(0, 20).Draw(t, "day")))
 			m := &threadMessage{
-				uid:     c.uid[i],
+				uid:     cols.uid[i],
 				sent:    d.sent[i].unix(),
 				subject: bytes.Repeat([]byte("a"), rapid.IntRange(0, 4).Draw(t, "subject")),
 				ids:     rapid.SliceOfN(rapid.Uint64Range(1, 25), 0, 4).Draw(t, "ids"),

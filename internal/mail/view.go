@@ -60,7 +60,7 @@ func (v *view) locate(seq uint32) (c *chunk, i int) {
 // UID returns the UID at a position, which must exist.
 func (v *view) UID(seq imap.SeqNum) imap.UID {
 	c, i := v.locate(uint32(seq))
-	return imap.UID(c.uid[i])
+	return imap.UID(place{c, i}.uid())
 }
 
 // position returns how many messages have UIDs below uid, and whether uid is there.
@@ -69,7 +69,7 @@ func (v *view) position(uid uint32) (before uint32, found bool) {
 	if k == len(v.chunks) {
 		return v.Len(), false
 	}
-	i, found := slices.BinarySearch(v.chunks[k].uid, uid)
+	i, found := slices.BinarySearch(v.chunks[k].columns().uid, uid)
 	return v.starts[k] + uint32(i), found
 }
 
@@ -94,10 +94,11 @@ func (v *view) Row(seq imap.SeqNum) imapserver.Row {
 }
 
 func (v *view) row(c *chunk, i int) imapserver.Row {
+	cols := c.columns()
 	return imapserver.Row{
-		UID:    imap.UID(c.uid[i]),
-		Flags:  v.sets[c.flags[i]].flagSet(v.keywords),
-		ModSeq: imap.ModSeq(c.modseq[i]),
+		UID:    imap.UID(cols.uid[i]),
+		Flags:  v.sets[cols.flags[i]].flagSet(v.keywords),
+		ModSeq: imap.ModSeq(cols.modseq[i]),
 	}
 }
 
@@ -118,7 +119,9 @@ type place struct {
 	i int
 }
 
-func (p place) uid() uint32 { return p.c.uid[p.i] }
+func (p place) uid() uint32    { return p.c.columns().uid[p.i] }
+func (p place) flags() uint32  { return p.c.columns().flags[p.i] }
+func (p place) modseq() uint64 { return p.c.columns().modseq[p.i] }
 
 // at yields the places of the given positions.
 func (v *view) at(seqs imap.NumSet) iter.Seq2[uint32, place] {
@@ -154,7 +157,7 @@ func (v *view) UIDs(seqs imap.NumSet) imap.NumSet {
 		return v.allUIDs()
 	}
 	for _, at := range v.at(seqs) {
-		out.Add(at.c.uid[at.i])
+		out.Add(at.uid())
 	}
 	return out
 }
@@ -167,7 +170,7 @@ func (v *view) allUIDs() imap.NumSet {
 			out.AddRange(c.firstUID(), c.lastUID())
 			continue
 		}
-		for _, uid := range c.uid {
+		for _, uid := range c.columns().uid {
 			out.Add(uid)
 		}
 	}
@@ -199,7 +202,7 @@ func (v *view) FirstUnseen() imap.SeqNum {
 		if c.unseen == 0 {
 			continue
 		}
-		for i, f := range c.flags {
+		for i, f := range c.columns().flags {
 			if !v.sets[f].bits.has(bitSeen) {
 				return imap.SeqNum(v.starts[k] + uint32(i) + 1)
 			}
@@ -215,9 +218,9 @@ func (v *view) changedSince(modseq uint64) imap.NumSet {
 		if c.maxModSeq <= modseq {
 			continue
 		}
-		for i, m := range c.modseq {
+		for i, m := range c.columns().modseq {
 			if m > modseq {
-				out.Add(c.uid[i])
+				out.Add(place{c, i}.uid())
 			}
 		}
 	}
@@ -231,7 +234,7 @@ func (v *view) Newer(modseq imap.ModSeq) imap.NumSet {
 		if c.maxModSeq <= uint64(modseq) {
 			continue
 		}
-		for i, m := range c.modseq {
+		for i, m := range c.columns().modseq {
 			if m > uint64(modseq) {
 				out.Add(v.starts[k] + uint32(i) + 1)
 			}
@@ -247,9 +250,9 @@ func (v *view) deletedUIDs() imap.NumSet {
 		if c.deleted == 0 {
 			continue
 		}
-		for i, f := range c.flags {
+		for i, f := range c.columns().flags {
 			if v.sets[f].bits.has(bitDeleted) {
-				out.Add(c.uid[i])
+				out.Add(place{c, i}.uid())
 			}
 		}
 	}
