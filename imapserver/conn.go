@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -222,7 +223,11 @@ func (c *conn) waitForCommand() error {
 	}
 	c.t.release()
 	c.dec.Release()
-	woken, err := c.t.await(time.Now().Add(c.srv.limits.Inactivity), false)
+	// Where a client has its next command ready at once, the read below would not wait and
+	// the scheduler would not turn to others for 10 ms.
+	runtime.Gosched()
+	inactivity := c.srv.limits.Inactivity
+	woken, err := c.t.await(time.Now().Add(inactivity), inactivity/slackShare, false)
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (a *authenticated) rest(until time.Time) (byMail bool, err error) {
 	}
 	a.t.release()
 	a.dec.Release()
-	woken, err := a.t.await(until, true)
+	woken, err := a.t.await(until, a.srv.limits.Inactivity/slackShare, true)
 	if err != nil {
 		return false, &streamError{err}
 	}

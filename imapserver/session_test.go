@@ -16,13 +16,13 @@ const stepTime = 10 * time.Second
 
 // client is the other end of a connection to a test's server.
 type client struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 	r    *bufio.Reader
 }
 
 // startServer returns a server on b that ends with the test.
-func startServer(t *testing.T, b Backend, change func(*Options)) *Server {
+func startServer(t testing.TB, b Backend, change func(*Options)) *Server {
 	t.Helper()
 	opts := Options{Backend: b, Authenticator: fakeAuth{[]string{"FAKE"}}}
 	if change != nil {
@@ -38,7 +38,7 @@ func startServer(t *testing.T, b Backend, change func(*Options)) *Server {
 }
 
 // listen has s serve a free port of the loopback interface and returns its address.
-func listen(t *testing.T, s *Server) string {
+func listen(t testing.TB, s *Server) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -58,7 +58,7 @@ func listen(t *testing.T, s *Server) string {
 }
 
 // dial returns a connection to addr whose greeting has not been read.
-func dial(t *testing.T, addr string) *client {
+func dial(t testing.TB, addr string) *client {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -70,7 +70,7 @@ func dial(t *testing.T, addr string) *client {
 }
 
 // login returns a session of alice.
-func login(t *testing.T, addr string) *client {
+func login(t testing.TB, addr string) *client {
 	t.Helper()
 	c := dial(t, addr)
 	c.want("* OK [CAPABILITY ")

@@ -29,19 +29,25 @@ type transport struct {
 	mail   atomic.Bool         // the mailbox may have changed
 	ending atomic.Pointer[bye] // why the connection is to end; nil while it is not
 
-	first    [1]byte // an octet that await has read
-	hasFirst bool
+	ahead  [aheadSize]byte // what await has read and Read has not given out yet,
+	ar, aw int             // which is ahead[ar:aw]
 
 	readStall, writeStall time.Duration
+	// The deadlines that the socket has; zero where that is not known. wakeMail and stop
+	// set another one, which ends a read, and await or Read learn of it by that.
+	readEnd, writeEnd time.Time
 	// Before login: the end of the time, and the octets that are left.
 	loginEnd  time.Time
 	loginLeft int64
 
-	in, out     int64 // octets of IMAP read and written
-	writeArmed  time.Time
+	in, out     int64  // octets of IMAP read and written
 	buf         []byte // output that has not been written; nil while idle
 	writeFailed error
 }
+
+// aheadSize is above the size of most commands, so that a session that waits holds no
+// more, and yet reads a command at once.
+const aheadSize = 64
 
 // outputSize is the size of one write: the plain text of a full TLS record.
 const outputSize = 16 << 10
@@ -78,19 +84,44 @@ const (
 	wokenByTimeout
 )
 
-// await waits until there is input to read, without holding a buffer, or until
-// the given time, or with forMail for wakeMail.
-func (t *transport) await(until time.Time, forMail bool) (wakeup, error) {
-	if !t.loginEnd.IsZero() && until.After(t.loginEnd) {
-		until = t.loginEnd
+// slackShare is the share of a time limit by which it may come late. To set a deadline
+// costs about as much as to decode a short command, and with slack one serves for many.
+const slackShare = 32
+
+// armRead makes a read end at until, or up to slack later.
+func (t *transport) armRead(until time.Time, slack time.Duration) error {
+	if late := t.readEnd.Sub(until); late >= 0 && late <= slack {
+		return nil
 	}
-	for {
-		if t.hasFirst {
-			return wokenByInput, nil
-		}
+	t.readEnd = until.Add(slack)
+	return t.socket.SetReadDeadline(t.readEnd)
+}
+
+// armWrite is armRead for a write.
+func (t *transport) armWrite(until time.Time, slack time.Duration) error {
+	if late := t.writeEnd.Sub(until); late >= 0 && late <= slack {
+		return nil
+	}
+	t.writeEnd = until.Add(slack)
+	return t.socket.SetWriteDeadline(t.writeEnd)
+}
+
+// disarm takes the socket's deadlines away.
+func (t *transport) disarm() error {
+	t.readEnd, t.writeEnd = time.Time{}, time.Time{}
+	return t.socket.SetDeadline(time.Time{})
+}
+
+// await waits until there is input to read, without holding a buffer, or until
+// the given time or up to slack later, or with forMail for wakeMail.
+func (t *transport) await(until time.Time, slack time.Duration, forMail bool) (wakeup, error) {
+	if !t.loginEnd.IsZero() && until.After(t.loginEnd) {
+		until, slack = t.loginEnd, 0
+	}
+	for t.ar == t.aw {
 		// The order matters: whoever sets a mark after it was looked at here sets a
 		// deadline that stays.
-		if err := t.socket.SetReadDeadline(until); err != nil {
+		if err := t.armRead(until, slack); err != nil {
 			return 0, err
 		}
 		if b := t.ending.Load(); b != nil {
@@ -99,18 +130,20 @@ func (t *transport) await(until time.Time, forMail bool) (wakeup, error) {
 		if forMail && t.mail.Swap(false) {
 			return wokenByMail, nil
 		}
-		n, err := t.conn.Read(t.first[:])
-		if n == 1 {
-			t.hasFirst = true
-			continue
+		n, err := t.conn.Read(t.ahead[:])
+		if n > 0 {
+			t.ar, t.aw = 0, n
+			break
 		}
 		if !isTimeout(err) {
 			return 0, eofIfNil(err)
 		}
+		t.readEnd = time.Time{}
 		if !time.Now().Before(until) {
 			return wokenByTimeout, nil
 		}
 	}
+	return wokenByInput, nil
 }
 
 // Read reads what the client sends in the middle of a command.
@@ -118,18 +151,15 @@ func (t *transport) Read(p []byte) (int, error) {
 	if !t.loginEnd.IsZero() && t.loginLeft <= 0 {
 		return 0, errLoginLimit
 	}
-	if t.hasFirst && len(p) > 0 {
-		t.hasFirst = false
-		p[0] = t.first[0]
-		t.count(1)
-		return 1, nil
+	if t.ar < t.aw && len(p) > 0 {
+		return t.readAhead(p), nil
 	}
 	for {
-		until := time.Now().Add(t.readStall)
+		until, slack := time.Now().Add(t.readStall), t.readStall/slackShare
 		if !t.loginEnd.IsZero() && until.After(t.loginEnd) {
-			until = t.loginEnd
+			until, slack = t.loginEnd, 0
 		}
-		if err := t.socket.SetReadDeadline(until); err != nil {
+		if err := t.armRead(until, slack); err != nil {
 			return 0, err
 		}
 		if b := t.ending.Load(); b != nil {
@@ -143,10 +173,21 @@ func (t *transport) Read(p []byte) (int, error) {
 		if !isTimeout(err) {
 			return 0, eofIfNil(err)
 		}
+		t.readEnd = time.Time{}
 		if !time.Now().Before(until) {
 			return 0, errStalled
 		}
 	}
+}
+
+// readAhead gives out what await has read.
+func (t *transport) readAhead(p []byte) int {
+	unread := t.ahead[t.ar:t.aw]
+	n := copy(p, unread)
+	clear(unread[:n]) // it may be a password
+	t.ar += n
+	t.count(n)
+	return n
 }
 
 // count counts n octets that were read.
@@ -225,11 +266,8 @@ const sendPiece = 256 << 10
 // send writes p. After an error nothing more is written.
 func (t *transport) send(p []byte) {
 	for len(p) > 0 && t.writeFailed == nil {
-		if now := time.Now(); now.Sub(t.writeArmed) > time.Second {
-			t.writeArmed = now
-			if t.writeFailed = t.socket.SetWriteDeadline(now.Add(t.writeStall)); t.writeFailed != nil {
-				return
-			}
+		if t.writeFailed = t.armWrite(time.Now().Add(t.writeStall), t.writeStall/slackShare); t.writeFailed != nil {
+			return
 		}
 		n, err := t.conn.Write(p[:min(len(p), sendPiece)])
 		t.out += int64(n)

@@ -18,7 +18,7 @@ import (
 )
 
 // testTLS returns the settings of a server with a certificate of its own making.
-func testTLS(t *testing.T) *tls.Config {
+func testTLS(t testing.TB) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -78,6 +78,78 @@ func TestWakeInTheMiddleOfARecord(t *testing.T) {
 		// The last news may have come too late for IDLE.
 		c.talk("C: a3 NOOP")
 		c.skipTo("a3 OK")
+	}
+}
+
+// deadlineConn counts how often its read deadline is set.
+type deadlineConn struct {
+	net.Conn
+	set int
+}
+
+func (d *deadlineConn) SetReadDeadline(at time.Time) error {
+	d.set++
+	return d.Conn.SetReadDeadline(at)
+}
+
+// Without it a session that goes on with the deadline of an earlier command could wait
+// beyond its limits, or miss being woken or stopped.
+func TestDeadlinesAreKept(t *testing.T) {
+	server, peer := net.Pipe()
+	defer peer.Close()
+	defer server.Close()
+	socket := &deadlineConn{Conn: server}
+	tr := &transport{socket: socket, conn: socket, readStall: 10 * time.Millisecond}
+	command, got := []byte("a NOOP\r\n"), make([]byte, 100)
+	awaitWakeup := func(limit time.Duration, want wakeup) {
+		t.Helper()
+		until := time.Now().Add(limit)
+		if woken, err := tr.await(until, limit/slackShare, true); woken != want || err != nil {
+			t.Fatalf("await gave %v, %v; want %v", woken, err, want)
+		}
+		if want == wokenByTimeout && time.Now().Before(until) {
+			t.Fatal("the time was over too early")
+		}
+	}
+
+	for range 10 {
+		go peer.Write(command)
+		awaitWakeup(time.Hour, wokenByInput)
+		if n, err := tr.Read(got); n != len(command) || err != nil {
+			t.Fatalf("read %q, %v", got[:n], err)
+		}
+	}
+	if socket.set != 1 {
+		t.Errorf("the deadline was set %d times for as many commands at once", socket.set)
+	}
+
+	// A shorter limit holds although the hour is not over.
+	if _, err := tr.Read(got); err != errStalled {
+		t.Errorf("a command that does not go on: %v", err)
+	}
+	awaitWakeup(10*time.Millisecond, wokenByTimeout)
+
+	for range 10 {
+		go peer.Write(command)
+		awaitWakeup(time.Hour, wokenByInput)
+		if _, err := tr.Read(got); err != nil {
+			t.Fatal(err)
+		}
+		// The first mark is met before the wait; what it did to the deadline must not
+		// be taken for the end of the hour, nor keep the second from waking.
+		tr.wakeMail()
+		awaitWakeup(time.Hour, wokenByMail)
+		go tr.wakeMail()
+		awaitWakeup(time.Hour, wokenByMail)
+	}
+
+	over := &bye{text: "over"}
+	go tr.stop(over)
+	if _, err := tr.await(time.Now().Add(time.Hour), time.Minute, true); err != over {
+		t.Errorf("stopped, await gave %v", err)
+	}
+	if _, err := tr.Read(got); err != over {
+		t.Errorf("stopped, Read gave %v", err)
 	}
 }
 
