@@ -72,6 +72,30 @@ func TestPanicEndsOneSession(t *testing.T) {
 	}
 }
 
+// The handshake has a goroutine of its own: if a fault in it were not contained there, one
+// connection could end the process.
+func TestPanicInHandshake(t *testing.T) {
+	log := &logBuffer{}
+	addr := listen(t, startServer(t, newFakeBackend(), func(o *Options) {
+		log.logTo(o)
+		o.TLS = func() *tls.Config {
+			return &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { panic("no key") }}
+		}
+	}))
+	other := login(t, addr)
+	c := dial(t, addr)
+	c.want("* OK")
+	c.send("a STARTTLS")
+	c.want("a OK")
+	if err := tls.Client(c.conn, &tls.Config{InsecureSkipVerify: true}).Handshake(); err == nil {
+		t.Error("the handshake went well")
+	}
+	other.talk("C: a1 NOOP\nS: a1 OK")
+	if got := log.String(); !strings.Contains(got, "no key") {
+		t.Errorf("the log has no panic: %s", got)
+	}
+}
+
 // Without it clients would be shown the inside of the server, or no reason at all.
 func TestErrorsBecomeAnswers(t *testing.T) {
 	tests := []struct {

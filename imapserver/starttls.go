@@ -47,7 +47,7 @@ func (c *conn) handshake() error {
 	if b := c.t.ending.Load(); b != nil { // looked at after the deadline was set, as in await
 		return &bye{reason: b.reason} // nothing can be said in the middle of a handshake
 	}
-	if err := t.Handshake(); err != nil {
+	if err := c.shakeHands(t); err != nil {
 		c.srv.metrics.handshakes.WithLabelValues("failed").Inc()
 		return &bye{reason: fmt.Sprintf("TLS handshake: %.200s", err.Error())}
 	}
@@ -59,6 +59,23 @@ func (c *conn) handshake() error {
 	c.t.conn = t
 	c.peer.TLS = &state
 	return nil
+}
+
+// shakeHands runs the handshake in a goroutine of its own: it needs some 16 KB of stack, which
+// the session's own goroutine would keep for as long as its client idles.
+func (c *conn) shakeHands(t *tls.Conn) error {
+	done := make(chan error)
+	go func() {
+		var err error
+		defer func() {
+			if p := recover(); p != nil {
+				err = c.contain(p)
+			}
+			done <- err
+		}()
+		err = t.Handshake()
+	}()
+	return <-done
 }
 
 // newDecoder begins to decode what comes from the connection as that of a stranger.
