@@ -2,7 +2,10 @@ package auth
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,7 +22,7 @@ func (at *attempt) attrs(a *Authenticator) []slog.Attr {
 	attrs := []slog.Attr{
 		slog.String("conn", at.peer.ID),
 		slog.String("remote", at.peer.Addr.String()),
-		slog.String("user", at.given[:min(len(at.given), maxLogged)]),
+		at.user(a),
 		slog.String("mechanism", at.mechanism),
 		slog.Duration("took", a.opts.Now().Sub(at.started)),
 	}
@@ -36,7 +39,20 @@ func (at *attempt) attrs(a *Authenticator) []slog.Attr {
 	return attrs
 }
 
+// user is whom an attempt names. People type passwords where the name belongs, so that a
+// name nobody has is logged as a keyed hash: the same for the same name, and of no use
+// without the server's secret.
+func (at *attempt) user(a *Authenticator) slog.Attr {
+	if at.known || at.given == "" {
+		return slog.String("user", at.given[:min(len(at.given), maxLogged)])
+	}
+	mac := hmac.New(sha256.New, a.opts.Secret)
+	mac.Write([]byte("log of " + at.try.user))
+	return slog.String("unknown_user", hex.EncodeToString(mac.Sum(nil)[:6]))
+}
+
 func (a *Authenticator) logSuccess(ctx context.Context, at *attempt, id sasl.Identity) {
+	at.known = true
 	a.metrics.logins.WithLabelValues(at.mechanism, "ok").Inc()
 	attrs := append(at.attrs(a), slog.String("account", id.User))
 	if id.User != id.Auth {
@@ -51,14 +67,14 @@ func (a *Authenticator) logFailure(ctx context.Context, at *attempt, why reason)
 	a.opts.Log.LogAttrs(ctx, slog.LevelInfo, "login failed", attrs...)
 }
 
-func (a *Authenticator) logSpray(ctx context.Context, s *Spray) {
+func (a *Authenticator) logSpray(ctx context.Context, at *attempt, s *Spray) {
 	a.metrics.sprays.WithLabelValues(string(s.Kind)).Inc()
 	attrs := []slog.Attr{slog.String("kind", string(s.Kind)), slog.Int("count", s.Count), slog.Time("since", s.Since)}
 	if s.Network.IsValid() {
 		attrs = append(attrs, slog.String("network", s.Network.String()))
 	}
 	if s.User != "" {
-		attrs = append(attrs, slog.String("user", s.User))
+		attrs = append(attrs, at.user(a)) // it is the user of the try that made it an attack
 	}
 	a.opts.Log.LogAttrs(ctx, slog.LevelWarn, "passwords are being guessed", attrs...)
 }

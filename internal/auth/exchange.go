@@ -64,6 +64,7 @@ func (a *Authenticator) beginScram(ctx context.Context, peer imapserver.Peer, h 
 				return sasl.ScramUser{}, a.broken(at, err)
 			}
 			if record != nil {
+				at.known = !record.Presumed
 				a.opts.Guard.know(record.Name, record.Homes)
 			}
 			u, names := a.scramUser(at.try.user, record, h)
@@ -186,6 +187,7 @@ func (a *Authenticator) certificateUser(peer imapserver.Peer) string {
 func (a *Authenticator) beginExternal(ctx context.Context, peer imapserver.Peer) sasl.Server {
 	return sasl.NewExternalServer(func(authzid string) (sasl.Identity, error) {
 		at := a.newAttempt(peer, sasl.External, a.certificateUser(peer))
+		at.known = true // by the certificate
 		return a.known(ctx, at, authzid, reasonCertificate)
 	})
 }
@@ -232,6 +234,7 @@ func (a *Authenticator) tokenFunc(ctx context.Context, peer imapserver.Peer, mec
 			return sasl.Identity{}, a.broken(at, err)
 		}
 		at.setUser(user)
+		at.known = true // by the token
 		at.newUser = a.opts.TokenUsers
 		return a.known(ctx, at, claimed, reasonUnknown)
 	}

@@ -17,6 +17,7 @@ type attempt struct {
 	mechanism string
 	given     string // the user name as the client sent it
 	name      string // as prepared; empty if it cannot be a name
+	known     bool   // whether there is such a user, or something other than a password named one
 	app       string // the app password that was used
 	newUser   bool   // whether it may be that no source knows the user
 	started   time.Time
@@ -77,7 +78,7 @@ func (a *Authenticator) admit(ctx context.Context, at *attempt) error {
 // fail counts and logs a failed attempt and returns what the client is told.
 func (a *Authenticator) fail(ctx context.Context, at *attempt, why reason) error {
 	if spray := a.opts.Guard.failed(&at.try); spray != nil {
-		a.logSpray(ctx, spray)
+		a.logSpray(ctx, at, spray)
 	}
 	a.logFailure(ctx, at, why)
 	if rest := a.opts.FailureTime - (a.opts.Now().Sub(at.started) - at.delay); rest > 0 {
@@ -102,6 +103,7 @@ func (a *Authenticator) password(ctx context.Context, at *attempt, authzid, pass
 		return sasl.Identity{}, a.broken(at, err)
 	}
 	if r != nil {
+		at.known = !r.Presumed
 		a.opts.Guard.know(r.Name, r.Homes)
 		if app, ok := a.cache.get(r, password); ok {
 			at.app = app
