@@ -172,7 +172,10 @@ func (c *conn) perform(ctx context.Context, row command, cmd imap.Command) (outc
 	if before != nil {
 		before.told = told{}
 		if row.flags&syncBefore != 0 {
-			if err := before.sync(false); err != nil {
+			if err := before.sync(false); errors.Is(err, errGone) {
+				// RFC 2180 §3.3 has the BYE alone; each command gets its tagged answer too.
+				return outcome{end: errGone}, imap.Refuse(errGone.code, errGone.text)
+			} else if err != nil {
 				return outcome{}, err
 			}
 		}
