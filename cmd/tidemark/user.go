@@ -68,20 +68,22 @@ func (a *app) userAddCommand() *cobra.Command {
 		Short: "Add a user",
 		Long: "Adds a user, whose password is asked for.\n\n" +
 			"The name is what the user logs in with and the part of mail addresses before the @,\n" +
-			"or a whole address.",
-	}, a.withNewService, admin.Service.AddUser)
+			"or a whole address. With --hash-stdin a user of another server is taken over with the\n" +
+			"password's hash, as Dovecot and crypt(3) write it; it is replaced by a stronger one with\n" +
+			"the next login.",
+	}, a.withNewService, admin.Service.AddUser, admin.Service.AddUserHash)
 }
 
 func (a *app) userPasswdCommand() *cobra.Command {
 	return a.passwordCommand(&cobra.Command{
 		Use:   "passwd NAME",
 		Short: "Change a user's password",
-	}, a.withService, admin.Service.SetPassword)
+	}, a.withService, admin.Service.SetPassword, admin.Service.SetHash)
 }
 
 // passwordCommand completes a command that gives a password to a user.
 func (a *app) passwordCommand(cmd *cobra.Command, with func(*cobra.Command, func(context.Context, admin.Service) error) error,
-	call func(s admin.Service, ctx context.Context, name, password string) error) *cobra.Command {
+	setPassword, setHash func(s admin.Service, ctx context.Context, name, secret string) error) *cobra.Command {
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		err := arguments("NAME")(cmd, args)
 		if len(args) > 1 {
@@ -90,13 +92,19 @@ func (a *app) passwordCommand(cmd *cobra.Command, with func(*cobra.Command, func
 		return err
 	}
 	fromStdin := cmd.Flags().Bool("password-stdin", false, "read the password from the first line of standard input")
+	isHash := cmd.Flags().Bool("hash-stdin", false, "read the hash of the password instead, such as {SSHA512}… or $6$…")
+	cmd.MarkFlagsMutuallyExclusive("password-stdin", "hash-stdin")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		password, err := readPassword(cmd, *fromStdin)
+		set := setPassword
+		if *isHash {
+			set = setHash
+		}
+		secret, err := readPassword(cmd, *fromStdin || *isHash)
 		if err != nil {
 			return err
 		}
 		return with(cmd, func(ctx context.Context, s admin.Service) error {
-			return call(s, ctx, args[0], password)
+			return set(s, ctx, args[0], secret)
 		})
 	}
 	return cmd

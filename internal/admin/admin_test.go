@@ -33,6 +33,14 @@ func (f *fakeService) Users(context.Context) ([]User, error) {
 	return []User{{Name: "ann"}, {Name: "bob", Disabled: true}}, f.note("users")
 }
 
+func (f *fakeService) AddUserHash(_ context.Context, name, hash string) error {
+	return f.note("add hash", name, hash)
+}
+
+func (f *fakeService) SetHash(_ context.Context, name, hash string) error {
+	return f.note("hash", name, hash)
+}
+
 func (f *fakeService) AddUser(_ context.Context, name, password string) error {
 	return f.note("add", name, password)
 }

@@ -72,6 +72,16 @@ func (c *Client) SetPassword(ctx context.Context, name, password string) error {
 	return c.tell(ctx, pathSetPassword, request{User: name, Password: password})
 }
 
+// AddUserHash implements Service.
+func (c *Client) AddUserHash(ctx context.Context, name, hash string) error {
+	return c.tell(ctx, pathAddUserHash, request{User: name, Hash: hash})
+}
+
+// SetHash implements Service.
+func (c *Client) SetHash(ctx context.Context, name, hash string) error {
+	return c.tell(ctx, pathSetHash, request{User: name, Hash: hash})
+}
+
 // SetDisabled implements Service.
 func (c *Client) SetDisabled(ctx context.Context, name string, disabled bool) error {
 	return c.tell(ctx, pathSetDisabled, request{User: name, Disabled: disabled})

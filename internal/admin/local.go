@@ -64,15 +64,29 @@ func (l *Local) Users(ctx context.Context) ([]User, error) {
 	return users, nil
 }
 
-// AddUser implements Service. A user who could not be given the password is taken
-// away again.
+// AddUser implements Service.
 func (l *Local) AddUser(ctx context.Context, name, password string) error {
+	return l.addUser(ctx, name, l.policy.Check(password), func(name string) error {
+		return l.users.SetPassword(ctx, name, password)
+	})
+}
+
+// AddUserHash implements Service.
+func (l *Local) AddUserHash(ctx context.Context, name, hash string) error {
+	return l.addUser(ctx, name, l.users.CheckHash(hash), func(name string) error {
+		return l.users.SetHash(ctx, name, hash)
+	})
+}
+
+// addUser adds a user unless refused says that what give would give is not acceptable.
+// A user who could not be given it is taken away again.
+func (l *Local) addUser(ctx context.Context, name string, refused error, give func(name string) error) error {
 	name, err := prepareName(name)
 	if err != nil {
 		return err
 	}
-	if err := l.policy.Check(password); err != nil {
-		return explain(name, err)
+	if refused != nil {
+		return explain(name, refused)
 	}
 	empty, err := new(auth.Record).MarshalBinary()
 	if err != nil {
@@ -81,7 +95,7 @@ func (l *Local) AddUser(ctx context.Context, name, password string) error {
 	if err := l.mail.CreateUser(ctx, name, empty); err != nil {
 		return explain(name, err)
 	}
-	if err := l.users.SetPassword(ctx, name, password); err != nil {
+	if err := give(name); err != nil {
 		return explain(name, errors.Join(err, l.mail.DeleteUser(context.WithoutCancel(ctx), name)))
 	}
 	return nil
@@ -107,6 +121,13 @@ func (l *Local) changed(name, reason string, change func(name string) error) err
 func (l *Local) SetPassword(ctx context.Context, name, password string) error {
 	return l.changed(name, "password changed", func(name string) error {
 		return l.users.SetPassword(ctx, name, password)
+	})
+}
+
+// SetHash implements Service.
+func (l *Local) SetHash(ctx context.Context, name, hash string) error {
+	return l.changed(name, "password changed", func(name string) error {
+		return l.users.SetHash(ctx, name, hash)
 	})
 }
 
@@ -238,7 +259,7 @@ func explain(user string, err error) error {
 		return errorf(NotFound, "%v", err)
 	case errors.Is(err, auth.ErrAppPasswordExists):
 		return errorf(Exists, "%v", err)
-	case errors.Is(err, auth.ErrPolicy), errors.Is(err, auth.ErrAppPasswordName), errors.Is(err, auth.ErrTooManyAppPassword):
+	case errors.Is(err, auth.ErrPolicy), errors.Is(err, auth.ErrHash), errors.Is(err, auth.ErrAppPasswordName), errors.Is(err, auth.ErrTooManyAppPassword):
 		return errorf(Invalid, "%v", err)
 	}
 	return translate(err)

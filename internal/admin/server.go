@@ -21,6 +21,8 @@ const (
 	pathUsers         = "/v1/users/list"
 	pathAddUser       = "/v1/users/add"
 	pathSetPassword   = "/v1/users/password"
+	pathAddUserHash   = "/v1/users/add-hash"
+	pathSetHash       = "/v1/users/hash"
 	pathSetDisabled   = "/v1/users/disabled"
 	pathSetMaster     = "/v1/users/master"
 	pathDeleteUser    = "/v1/users/delete"
@@ -46,6 +48,7 @@ const (
 type request struct {
 	User     string    `json:"user,omitempty"`
 	Password string    `json:"password,omitempty"`
+	Hash     string    `json:"hash,omitempty"` // of a password
 	Disabled bool      `json:"disabled,omitempty"`
 	Master   bool      `json:"master,omitempty"`
 	Name     string    `json:"name,omitempty"` // of an app password
@@ -72,6 +75,8 @@ func NewHandler(s Service, log *slog.Logger) http.Handler {
 	handle(h, pathMailboxes, func(ctx context.Context, r request) ([]Mailbox, error) { return s.Mailboxes(ctx, r.User) })
 	change(h, pathAddUser, func(ctx context.Context, r request) error { return s.AddUser(ctx, r.User, r.Password) })
 	change(h, pathSetPassword, func(ctx context.Context, r request) error { return s.SetPassword(ctx, r.User, r.Password) })
+	change(h, pathAddUserHash, func(ctx context.Context, r request) error { return s.AddUserHash(ctx, r.User, r.Hash) })
+	change(h, pathSetHash, func(ctx context.Context, r request) error { return s.SetHash(ctx, r.User, r.Hash) })
 	change(h, pathSetDisabled, func(ctx context.Context, r request) error { return s.SetDisabled(ctx, r.User, r.Disabled) })
 	change(h, pathDeleteUser, func(ctx context.Context, r request) error { return s.DeleteUser(ctx, r.User) })
 	change(h, pathSetMaster, func(ctx context.Context, r request) error { return s.SetMaster(ctx, r.User, r.Master) })

@@ -23,6 +23,10 @@ type Service interface {
 	Users(ctx context.Context) ([]User, error)
 	AddUser(ctx context.Context, name, password string) error
 	SetPassword(ctx context.Context, name, password string) error
+	// AddUserHash and SetHash take the hash of a password in its place, with its scheme
+	// in braces or in the form of crypt(3).
+	AddUserHash(ctx context.Context, name, hash string) error
+	SetHash(ctx context.Context, name, hash string) error
 	// SetDisabled forbids or allows a user to log in. Mail is taken for neither a
 	// disabled user nor an unknown one.
 	SetDisabled(ctx context.Context, name string, disabled bool) error

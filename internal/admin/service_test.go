@@ -92,6 +92,8 @@ func TestUsersAndMailboxes(t *testing.T) {
 		}{
 			{s.AddUser(ctx, "ann", rand.Text()), Exists},
 			{s.AddUser(ctx, "bob", "short"), Invalid},
+			{s.AddUserHash(ctx, "bob", "{ROT13}x"), Invalid},
+			{s.SetHash(ctx, "bob", "$6$abcdefgh$"), Invalid},
 			{s.AddUser(ctx, "a b", rand.Text()), Invalid},
 			{s.SetPassword(ctx, "bob", rand.Text()), NotFound},
 			{s.SetDisabled(ctx, "bob", true), NotFound},

@@ -234,6 +234,21 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
+// If it fails, a hash is taken that nobody can log in with, or that gives the password
+// away, or an error shows it.
+func TestSetHashRefuses(t *testing.T) {
+	h, _ := newHouse(t, nil)
+	strict := NewBuiltin(h.dir, h.hasher, Policy{MinLength: 8}, h.now)
+	for _, hash := range []string{"", "S3NTINEL", "{SHA512-CRYPT}$6$S3NTINEL", "{PBKDF2}S3NTINEL", "{SCRAM-SHA-256}S3NTINEL", "{PLAIN}S3NTINEL"} {
+		if err := strict.SetHash(t.Context(), "alice", hash); !errors.Is(err, ErrHash) || strings.Contains(err.Error(), "S3NTINEL") {
+			t.Errorf("%s: %v", hash, err)
+		}
+	}
+	if err := h.builtin.SetHash(t.Context(), "alice", "{SSHA256}S3NTINEL"); !errors.Is(err, ErrHash) {
+		t.Errorf("broken digest: %v", err)
+	}
+}
+
 // If it fails, a user can act as another without the right to, or a master cannot.
 func TestMaster(t *testing.T) {
 	h, passwords := newHouse(t, func(o *Options) { o.MasterFrom = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })

@@ -171,17 +171,41 @@ func (b *Builtin) Upgrade(ctx context.Context, r *Record, password string) error
 	})
 }
 
-// SetHash gives a user the hash of a password, such as one from another server.
-// It is replaced by one of ours when the user logs in.
+// ErrHash says that a hash cannot be taken.
+var ErrHash = errors.New("hash not acceptable")
+
+// CheckHash returns nil or an error that wraps ErrHash and does not repeat the hash.
+func (b *Builtin) CheckHash(hash string) error {
+	_, err := b.readHash(hash)
+	return err
+}
+
+func (b *Builtin) readHash(hash string) (*Record, error) {
+	r := &Record{}
+	err := r.setHash(hash, b.policy.AllowWeakHashes)
+	if err == nil {
+		// Some show only to a password what is wrong with them.
+		_, err = verifyHash(hash, "x")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrHash, err)
+	}
+	return r, nil
+}
+
+// SetHash gives a user the hash of a password, such as one from another server, with its
+// scheme in braces or in the form of crypt(3). It is replaced by one of ours when the user
+// logs in by the password itself.
 func (b *Builtin) SetHash(ctx context.Context, user, hash string) error {
-	if err := checkScheme(hash); err != nil {
+	given, err := b.readHash(hash)
+	if err != nil {
 		return err
 	}
 	return b.update(ctx, user, func(r *Record) error {
-		r.Hash = hash
+		r.Hash = given.Hash
 		switch {
 		case len(r.AppPasswords) == 0:
-			r.Scram = nil
+			r.Scram = given.Scram
 		case r.Scram != nil:
 			r.Scram.SHA256 = nil // the salt stays: it is that of the app passwords
 		}

@@ -85,7 +85,7 @@ func newHouse(t *testing.T, change func(*Options)) (h *house, passwords map[stri
 		log:    &bytes.Buffer{},
 		clock:  time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 	}
-	h.builtin = NewBuiltin(h.dir, h.hasher, Policy{MinLength: 8}, h.now)
+	h.builtin = NewBuiltin(h.dir, h.hasher, Policy{MinLength: 8, AllowWeakHashes: true}, h.now)
 	opts := Options{
 		Sources: []Source{h.builtin}, Hasher: h.hasher, Guard: NewGuard(nil, h.now), Now: h.now,
 		Log: slog.New(slog.NewTextHandler(h.log, nil)),

@@ -30,6 +30,8 @@ type Policy struct {
 	// has one password a line, or the SHA-1 of one in hexadecimal, sorted and with
 	// anything behind a colon, as Have I Been Pwned gives them out.
 	Compromised string
+	// AllowWeakHashes: a hash from another server may be one that can be undone quickly.
+	AllowWeakHashes bool
 }
 
 // Check returns nil or an error that wraps ErrPolicy; any other error is about

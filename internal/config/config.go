@@ -153,9 +153,9 @@ type Auth struct {
 	// users log in. Empty turns it off. It needs a program that was built with
 	// CGO_ENABLED=1 and -tags pam.
 	PAMService Text `toml:"pam_service"`
-	// Whether sources other than the data directory may have hashes that can be undone
-	// quickly: plain text, digests of a single pass such as {SSHA512}, and {MD5-CRYPT}.
-	// Whoever gets such hashes has the passwords.
+	// Whether hashes from elsewhere, of other sources and those given to commands, may be
+	// such that can be undone quickly: plain text, digests of a single pass such as
+	// {SSHA512}, and {MD5-CRYPT}. Whoever gets such hashes has the passwords.
 	AllowWeakHashes bool `toml:"allow_weak_hashes"`
 	// The least length of a new password in characters.
 	MinPasswordLength int `toml:"min_password_length" min:"1" max:"128"`

@@ -36,7 +36,7 @@ var docs = map[string]string{
 	"auth.trusted_networks":                "Networks whose failed logins slow nobody down, as address/length: those of a webmail server, from which everybody's mistakes come. SIGHUP takes changes up.",
 	"auth.passwd_file":                     "A file of further users in the format of Dovecot's passwd-file. It is read again when it changes.",
 	"auth.pam_service":                     "The service of PAM, a file in /etc/pam.d, by which the people among the system's users log in. Empty turns it off. It needs a program that was built with CGO_ENABLED=1 and -tags pam.",
-	"auth.allow_weak_hashes":               "Whether sources other than the data directory may have hashes that can be undone quickly: plain text, digests of a single pass such as {SSHA512}, and {MD5-CRYPT}. Whoever gets such hashes has the passwords.",
+	"auth.allow_weak_hashes":               "Whether hashes from elsewhere, of other sources and those given to commands, may be such that can be undone quickly: plain text, digests of a single pass such as {SSHA512}, and {MD5-CRYPT}. Whoever gets such hashes has the passwords.",
 	"auth.min_password_length":             "The least length of a new password in characters.",
 	"auth.compromised_passwords":           "A file of passwords that are known to the world and are refused when a password is set: one a line, or the SHA-1 of one in hexadecimal, sorted, as Have I Been Pwned gives them out.",
 	"auth.master_networks":                 "Networks from which master users may act as others, as address/length. An empty list means that they cannot. Each such login is logged with both names.",

@@ -17,8 +17,9 @@ type users struct {
 
 func newUsers(c *config.Config, m *mail.Service, hasher *auth.Hasher) *users {
 	u := &users{hasher: hasher, mail: m, policy: auth.Policy{
-		MinLength:   c.Auth.MinPasswordLength,
-		Compromised: string(c.Auth.CompromisedPasswords),
+		MinLength:       c.Auth.MinPasswordLength,
+		Compromised:     string(c.Auth.CompromisedPasswords),
+		AllowWeakHashes: c.Auth.AllowWeakHashes,
 	}}
 	u.builtin = auth.NewBuiltin(directory{m}, u.hasher, u.policy, nil)
 	return u
