@@ -175,7 +175,7 @@ func grow[T any](column []T, n int) []T {
 	return append(make([]T, 0, n), column...)
 }
 
-const chunkVersion = 2
+const chunkVersion = 3
 
 // encode returns the chunk as it is stored, but for its details: its totals, the distinct
 // flag sets, and the columns. details is the MODSEQ of the snapshot that wrote its details.

@@ -81,7 +81,7 @@ func (l *lazyDetails) look(r store.Reader) (*details, error) {
 	return d, nil
 }
 
-const detailsVersion = 1
+const detailsVersion = 2
 
 // encode returns the details as they are stored by the snapshot of a MODSEQ.
 func (d *details) encode(modseq uint64) []byte {

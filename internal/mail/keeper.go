@@ -3,6 +3,7 @@ package mail
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // A snapshot is written when so much has come since the last that replaying it would
@@ -10,6 +11,13 @@ import (
 const (
 	snapshotRecords  = 1_000 // log records
 	snapshotMessages = 4_096 // new messages
+)
+
+// At the end less is enough, because nearly all mailboxes are opened again soon.
+const (
+	lastRecords  = 64
+	lastMessages = 256
+	lastTime     = 5 * time.Second // bounds the work, not the wait for a disk
 )
 
 // keeper writes snapshots and text columns of mailboxes in the background.
@@ -33,15 +41,33 @@ func startKeeper(s *Service) *keeper {
 	return k
 }
 
+// close ends the work. Mailboxes whose log would make the next start slow get a snapshot, as
+// far as there is time.
 func (k *keeper) close() {
 	k.cancel()
 	<-k.done
+	ctx, cancel := context.WithTimeout(context.Background(), lastTime)
+	defer cancel()
+	for _, m := range k.svc.mailboxes() {
+		if v := m.durable.Load(); v == nil || m.gone.Load() || !m.behind(v, lastRecords, lastMessages) {
+			continue
+		}
+		if _, _, err := m.update(ctx, func(c *change) error { return c.writeSnapshot() }); err != nil {
+			k.svc.log.Info("no last snapshots of mailboxes", "error", err)
+			return
+		}
+	}
+}
+
+// behind says whether v has so many log records or new messages more than the snapshot.
+func (m *mailbox) behind(v *view, records uint64, messages uint32) bool {
+	s := m.snapshotState()
+	return v.modseq-s.modseq >= records || v.uidNext-s.uidNext >= messages
 }
 
 // grown is called with each new view of a mailbox.
 func (k *keeper) grown(m *mailbox, v *view) {
-	s := m.snapshotState()
-	if v.modseq-s.modseq < snapshotRecords && v.uidNext-s.uidNext < snapshotMessages {
+	if !m.behind(v, snapshotRecords, snapshotMessages) {
 		return
 	}
 	k.mu.Lock()

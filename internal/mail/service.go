@@ -99,7 +99,7 @@ func New(o Options) *Service {
 	return s
 }
 
-// Close ends the housekeeping and waits for it.
+// Close ends the housekeeping and waits for it. No session may be left.
 func (s *Service) Close() {
 	s.collector.close()
 	s.keeper.close()
@@ -183,6 +183,18 @@ func (a *account) acquire(id mailboxID) *mailbox {
 	}
 	m.refs++
 	return m
+}
+
+// mailboxes returns those that are in memory. The caller holds none of them.
+func (s *Service) mailboxes() (all []*mailbox) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.accounts {
+		for _, m := range a.byID {
+			all = append(all, m)
+		}
+	}
+	return all
 }
 
 // hold makes one more user of a mailbox that has one already.

@@ -23,7 +23,7 @@ const (
 
 // formatText is the content of the format file. The number grows with each
 // change that an older program cannot read.
-const formatText = "tidemark store 2\n"
+const formatText = "tidemark store 3\n"
 
 // category names our own files in Pebble's statistics of writes.
 const category vfs.DiskWriteCategory = "tidemark"

@@ -1,0 +1,187 @@
+package mail
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"tidemark/imap"
+	"tidemark/imapserver"
+	"tidemark/internal/store"
+)
+
+// restarted returns a service on a store in which alice has an INBOX of n messages with a
+// snapshot, and nothing of it is in memory.
+func restarted(t *testing.T, n int) (*Service, *Account) {
+	t.Helper()
+	fs := vfs.NewMem()
+	e := openEngine(t, fs)
+	s := New(Options{Engine: e})
+	if err := s.CreateUser(t.Context(), "alice", nil); err != nil {
+		t.Fatal(err)
+	}
+	a := openAccount(t, s)
+	for i := range n {
+		appendOne(t, a, "INBOX", i)
+	}
+	snapshotNow(t, openMailbox(t, a, "INBOX"))
+	s.Close()
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e = openEngine(t, fs)
+	s = New(Options{Engine: e})
+	t.Cleanup(func() {
+		s.Close()
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, openAccount(t, s)
+}
+
+func snapshotNow(t *testing.T, m *Selected) {
+	t.Helper()
+	if _, _, err := m.update(t.Context(), func(c *change) error { return c.writeSnapshot() }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A session that has seen an earlier version must get the details of its messages, though
+// what was on disk of them has been overwritten and deleted since.
+func TestDetailsOfEarlierVersion(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(a *Account, m *Selected) error
+	}{
+		{"one expunged", func(_ *Account, m *Selected) error { return expungeNow(m, 2, 2) }},
+		{"all expunged", func(_ *Account, m *Selected) error { return expungeNow(m, 1, 5) }},
+		{"moved", func(a *Account, m *Selected) error {
+			_, _ = a.Create(t.Context(), "other", nil)
+			_, err := m.Copy(t.Context(), imap.NumSet{{Start: 1, Stop: 5}}, "other", true)
+			return err
+		}},
+		{"one more", func(a *Account, _ *Selected) error {
+			appendOne(t, a, "INBOX", 9)
+			return nil
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s, a := restarted(t, 5)
+			m := openMailbox(t, a, "INBOX")
+			old := m.View()
+			if old.(*view).hasDetails(old.(*view).all()) {
+				t.Fatal("details were read to open the mailbox")
+			}
+			if err := tc.change(a, m); err != nil {
+				t.Fatal(err)
+			}
+			snapshotNow(t, m)
+			details, err := m.Details(t.Context(), old, imap.NumSet{{Start: 1, Stop: 5}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, d := range details {
+				if want := uint32(len(testMessage) - 3); d.Size != want || d.Email != uint64(i+1) {
+					t.Errorf("message %d: %+v, want %d octets", i+1, d, want)
+				}
+			}
+			checkClean(t, s)
+		})
+	}
+}
+
+func expungeNow(m *Selected, first, last uint32) error {
+	uids := imap.NumSet{{Start: first, Stop: last}}
+	req := imapserver.StoreChange{UIDs: uids, Op: imap.StoreAdd, Flags: []imap.Flag{imap.FlagDeleted}}
+	if _, err := m.Store(context.Background(), req); err != nil {
+		return err
+	}
+	return m.Expunge(context.Background(), uids)
+}
+
+// A session that has a mailbox open when another deletes it must be able to go on with what
+// it knows.
+func TestDetailsOfDeletedMailbox(t *testing.T) {
+	_, a := restarted(t, 0)
+	if _, err := a.Create(t.Context(), "gone", nil); err != nil {
+		t.Fatal(err)
+	}
+	appendOne(t, a, "gone", 1)
+	m := openMailbox(t, a, "gone")
+	v := m.View()
+	if err := a.Delete(t.Context(), "gone"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Details(t.Context(), v, imap.NumSetOf[uint32](1)); err != nil {
+		t.Error(err)
+	}
+}
+
+// A change of flags must not cost writing all that is known of a thousand messages.
+func TestSnapshotOfFlags(t *testing.T) {
+	_, a := restarted(t, 3)
+	m := openMailbox(t, a, "INBOX")
+	before := m.View().(*view).chunks[0].lazy.written.Load()
+	req := imapserver.StoreChange{UIDs: imap.NumSetOf[uint32](2), Op: imap.StoreAdd, Flags: []imap.Flag{imap.FlagSeen}}
+	if _, err := m.Store(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	snapshotNow(t, m)
+	if c := m.View().(*view).chunks[0]; c.lazy.written.Load() != before || c.details() != nil {
+		t.Error("the details were read or written")
+	}
+}
+
+// Damage of details must keep nobody from the mailbox and its flags, must not show as
+// messages of no size, and must be found by a check.
+func TestDamagedDetails(t *testing.T) {
+	for name, damage := range map[string]func(tx store.Tx, key, b []byte){
+		"missing":       func(tx store.Tx, key, _ []byte) { tx.Delete(key) },
+		"cut short":     func(tx store.Tx, key, b []byte) { tx.Set(key, b[:len(b)-1]) },
+		"of another":    func(tx store.Tx, key, b []byte) { b[1]++; tx.Set(key, b) },
+		"not a version": func(tx store.Tx, key, b []byte) { b[0]++; tx.Set(key, b) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, a := restarted(t, 3)
+			m := openMailbox(t, a, "INBOX")
+			key := detailsKey(m.mailbox.id, 1)
+			err := s.engine.Update(t.Context(), a.id, func(tx store.Tx) error {
+				b, err := tx.Get(key)
+				if err == nil {
+					damage(tx, key, append([]byte{}, b...))
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := m.View()
+			if v.Len() != 3 || v.Row(2).UID != 2 {
+				t.Errorf("%d messages", v.Len())
+			}
+			all := imap.NumSet{{Start: 1, Stop: 3}}
+			if _, err := m.Details(t.Context(), v, all); !isCorruption(err) {
+				t.Errorf("details: %v", err)
+			}
+			if _, err := m.Search(t.Context(), v, imap.SearchSize{N: 1}); !isCorruption(err) {
+				t.Errorf("search: %v", err)
+			}
+			if err := expungeNow(m, 2, 2); !isCorruption(err) {
+				t.Errorf("expunge: %v", err)
+			}
+			var found []string
+			_, err = s.Check(t.Context(), "", func(p Problem) { found = append(found, p.Mailbox+" "+p.UIDs+" "+p.Text) })
+			if err != nil || !strings.Contains(strings.Join(found, "\n"), "INBOX 1:3 details") {
+				t.Errorf("check found %q, %v", found, err)
+			}
+		})
+	}
+}
+
+func isCorruption(err error) bool {
+	var refusal *imap.Error
+	return asError(err, &refusal) && refusal.Code == imap.CodeCorruption
+}
