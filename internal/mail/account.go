@@ -291,7 +291,7 @@ func (a *Account) Status(ctx context.Context, name string) (st imapserver.Mailbo
 func (m *mailbox) status(v *view) imapserver.MailboxStatus {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	before, _ := v.position(m.recent)
+	before, _ := v.position(m.recent.Load())
 	return imapserver.MailboxStatus{
 		ID:            m.id.objectID(),
 		UIDValidity:   m.uidValidity,
@@ -308,7 +308,7 @@ func (m *mailbox) status(v *view) imapserver.MailboxStatus {
 // countRecent counts the messages that no session was told of. Only where there may
 // be any are the messages looked at.
 func (m *mailbox) countRecent(r store.Reader, meta *mailboxMeta, st *imapserver.MailboxStatus) error {
-	from := max(meta.Recent, m.recentFrom())
+	from := max(meta.Recent, m.recent.Load())
 	if from >= meta.UIDNext {
 		return nil
 	}

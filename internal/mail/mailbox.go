@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,10 +29,11 @@ type mailbox struct {
 	durable atomic.Pointer[view]
 	gone    atomic.Bool
 
+	recent atomic.Uint32 // UIDs from here on have been \Recent in no session
+
 	mu          sync.Mutex
 	applied     *view // the newest view in the store, perhaps not durable yet
 	uidValidity uint32
-	recent      uint32 // UIDs from here on have been \Recent in no session
 	snapshot    snapshotState
 	watchers    map[*watcher]struct{}
 }
@@ -106,7 +108,7 @@ func (c *change) finish() {
 	if c.meta.ModSeq == c.base {
 		return
 	}
-	c.meta.Recent = max(c.meta.Recent, m.recentFrom())
+	c.meta.Recent = max(c.meta.Recent, m.recent.Load())
 	c.tx.Set(mailboxKey(m.id), c.meta.encode())
 	c.tx.OnApply(func() { m.setApplied(v) })
 }
@@ -182,7 +184,7 @@ func (m *mailbox) loaded(meta *mailboxMeta, v *view) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.uidValidity = meta.UIDValidity
-	m.recent = max(m.recent, meta.Recent)
+	m.raiseRecent(meta.Recent)
 	if m.applied == nil || m.applied.modseq < v.modseq {
 		m.applied = v
 	}
@@ -231,18 +233,24 @@ func (m *mailbox) watch(wake func()) (stop func()) {
 	}
 }
 
+// wake tells all watchers, without the lock: the first are at work before the last know.
 func (m *mailbox) wake() {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	for w := range m.watchers {
+	watchers := slices.Collect(maps.Keys(m.watchers))
+	m.mu.Unlock()
+	for _, w := range watchers {
 		w.wake()
 	}
 }
 
-func (m *mailbox) recentFrom() uint32 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.recent
+// raiseRecent sets recent to at least uid and returns what it was.
+func (m *mailbox) raiseRecent(uid uint32) (before uint32) {
+	for {
+		before = m.recent.Load()
+		if before >= uid || m.recent.CompareAndSwap(before, uid) {
+			return before
+		}
+	}
 }
 
 // claimRecent returns the first UID that no session was told of as \Recent. Unless
@@ -250,13 +258,10 @@ func (m *mailbox) recentFrom() uint32 {
 // durable with the mailbox's next change; lost in a crash, it makes a message \Recent twice,
 // which RFC 3501 §2.3.2 allows.
 func (m *mailbox) claimRecent(v *view, look bool) uint32 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	first := max(m.recent, 1)
-	if !look {
-		m.recent = max(m.recent, v.uidNext)
+	if look {
+		return max(m.recent.Load(), 1)
 	}
-	return first
+	return max(m.raiseRecent(v.uidNext), 1)
 }
 
 func (m *mailbox) cachedMessages() int {
