@@ -12,6 +12,7 @@ type Needle struct {
 	key    []byte
 	folded []byte // scratch
 	line   []byte // scratch
+	header []byte // scratch
 	leaf   leafText
 	plain  window
 	html   window
@@ -91,10 +92,21 @@ func (n *Needle) MatchText(src io.ReaderAt, root *Part, headers bool) (bool, err
 	return false, nil
 }
 
+// keptHeader is the size in octets of the largest header section that leaves its buffer to
+// the next one.
+const keptHeader = 32 << 10
+
 // matchFields looks for the key in all fields of a header section, names included.
 func (n *Needle) matchFields(src io.ReaderAt, ext Extent) (bool, error) {
-	header := make([]byte, min(ext.Length, maxSearchedHeader))
-	k, err := src.ReadAt(header, ext.Offset)
+	size := int(min(ext.Length, maxSearchedHeader))
+	header := n.header
+	if cap(header) < size {
+		header = make([]byte, size)
+	}
+	if size <= keptHeader {
+		n.header = header
+	}
+	k, err := src.ReadAt(header[:size], ext.Offset)
 	if err != nil && err != io.EOF {
 		return false, err
 	}

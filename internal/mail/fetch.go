@@ -115,8 +115,13 @@ func (a *account) content(ctx context.Context, r store.Reader, email emailID) (*
 	if err != nil {
 		return nil, fmt.Errorf("email %d: %w", email, err)
 	}
+	return a.openContent(ctx, email, b)
+}
+
+// openContent is content for an email whose record has been read.
+func (a *account) openContent(ctx context.Context, email emailID, record []byte) (*content, error) {
 	var rec emailRecord
-	if err := decodeEmailRecord(b, &rec); err != nil {
+	if err := decodeEmailRecord(record, &rec); err != nil {
 		return nil, fmt.Errorf("email %d: %w", email, err)
 	}
 	root, err := message.ParsePart(rec.Parts)

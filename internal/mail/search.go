@@ -110,11 +110,13 @@ func (m *mailbox) searchPart(ctx context.Context, t test, part []place, found *i
 			return err
 		}
 		defer texts.close()
+		emails := newRecordCursor(r, kindEmail)
+		defer emails.close()
 		for _, p := range part {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			message := searched{ctx: ctx, account: m.account, reader: r, texts: texts, at: p}
+			message := searched{ctx: ctx, account: m.account, reader: r, texts: texts, emails: emails, at: p}
 			ok, err := t.full(p, &message)
 			message.close()
 			switch {
@@ -135,6 +137,7 @@ type searched struct {
 	account *account
 	reader  store.Reader
 	texts   *textReader
+	emails  *recordCursor
 	at      place
 
 	content *content
@@ -152,9 +155,14 @@ func (m *searched) open() (*content, error) {
 		return m.content, nil
 	}
 	email, err := m.at.loadEmail(m.reader)
-	if err == nil {
-		m.content, err = m.account.content(m.ctx, m.reader, email)
+	if err != nil {
+		return nil, err
 	}
+	record, err := m.emails.at(email)
+	if err != nil {
+		return nil, fmt.Errorf("email %d: %w", email, err)
+	}
+	m.content, err = m.account.openContent(m.ctx, email, record)
 	return m.content, err
 }
 
