@@ -42,10 +42,11 @@ type Limits struct {
 	SearchTime time.Duration
 
 	// Inactivity is the autologout timer of a client that has logged in, in IDLE
-	// too. RFC 9051 §5.4 asks for at least 30 minutes. 30 min.
+	// too. RFC 9051 §5.4 asks for at least 30 minutes. Its end may come late by a 32nd.
+	// 30 min.
 	Inactivity time.Duration
 	// ReadStall and WriteStall are the longest time without an octet of progress in
-	// the middle of a command and of an answer. 5 min.
+	// the middle of a command and of an answer. The end may come late by a 32nd. 5 min.
 	ReadStall, WriteStall time.Duration
 	// BadCommands is how many malformed commands in a row end a session, and
 	// StrangerBadCommands a connection that has not logged in. 100 and 10.
