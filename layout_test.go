@@ -55,6 +55,7 @@ var layout = []struct {
 	// For tests only. Transcripts judge the server, and so share nothing with it;
 	// simtest starts whole servers, but its model knows nothing of theirs.
 	{"internal/store/storetest", "internal/store"},
+	{"internal/certs/acmetest", ""},
 	{"internal/transcript", ""},
 	{"internal/simtest", "*"},
 	{"internal/clienttest", ""},

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 	"github.com/mholt/acmez/v3/acme"
@@ -39,6 +40,10 @@ type ACME struct {
 	// DNSHook is a program that makes and removes TXT records; if it is given, DNS-01
 	// is the only challenge. See dnsHook.
 	DNSHook string
+
+	// checkInterval is how often it is looked whether a certificate is to be renewed; zero
+	// for every ten minutes.
+	checkInterval time.Duration
 }
 
 // acmeClient obtains and renews the certificates.
@@ -47,6 +52,7 @@ type acmeClient struct {
 	storage *certmagic.FileStorage
 	issuer  certmagic.ACMEIssuer
 	pairs   []Pair // where they are when they have come
+	check   time.Duration
 }
 
 // newACMEClient returns a client, which does nothing before run.
@@ -58,7 +64,7 @@ func newACMEClient(a *ACME) (*acmeClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &acmeClient{domains: a.Domains, storage: &certmagic.FileStorage{Path: a.Dir}, issuer: issuer}
+	c := &acmeClient{domains: a.Domains, storage: &certmagic.FileStorage{Path: a.Dir}, issuer: issuer, check: a.checkInterval}
 	for _, domain := range a.Domains {
 		c.pairs = append(c.pairs, Pair{
 			Cert: c.storage.Filename(certmagic.StorageKeys.SiteCert(issuer.IssuerKey(), domain)),
@@ -104,8 +110,9 @@ func (a *ACME) issuer() (certmagic.ACMEIssuer, error) {
 func (c *acmeClient) run(ctx context.Context, told func(context.Context, string, map[string]any) error) error {
 	var config *certmagic.Config
 	cache := certmagic.NewCache(certmagic.CacheOptions{
-		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) { return config, nil },
-		Logger:           zap.NewNop(),
+		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return config, nil },
+		RenewCheckInterval: c.check,
+		Logger:             zap.NewNop(),
 	})
 	defer cache.Stop()
 	config = certmagic.New(cache, certmagic.Config{

@@ -4,114 +4,15 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
-	"fmt"
-	"log"
 	"log/slog"
-	"net"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/letsencrypt/pebble/v2/ca"
-	"github.com/letsencrypt/pebble/v2/db"
-	"github.com/letsencrypt/pebble/v2/va"
-	"github.com/letsencrypt/pebble/v2/wfe"
-	"github.com/miekg/dns"
+	"tidemark/internal/certs/acmetest"
 )
-
-// acmeServer is Pebble, the test server of Let's Encrypt, in this process. It finds
-// every name at 127.0.0.1.
-type acmeServer struct {
-	directory string
-	rootFile  string
-	issued    *x509.CertPool // the authority of what it issues
-	records   string         // the directory of TXT records, a file for each
-	httpPort  int
-	tlsPort   int
-}
-
-func startACMEServer(t *testing.T) *acmeServer {
-	t.Helper()
-	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
-	t.Setenv("PEBBLE_AUTHZREUSE", "0")
-	t.Setenv("PEBBLE_WFE_NONCEREJECT", "0")
-	s := &acmeServer{records: t.TempDir(), httpPort: freePort(t), tlsPort: freePort(t)}
-	logger := log.New(t.Output(), "pebble ", 0)
-	store := db.NewMemoryStore()
-	authority := ca.New(logger, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "the default"}})
-	validator := va.New(logger, s.httpPort, s.tlsPort, false, s.startDNS(t), store)
-	front := wfe.New(logger, store, validator, authority, []string{"pebble.letsencrypt.org"}, false, false, 1, 1)
-	server := httptest.NewTLSServer(front.Handler())
-	t.Cleanup(server.Close)
-	s.directory = server.URL + wfe.DirectoryPath
-	s.rootFile = filepath.Join(t.TempDir(), "root.pem")
-	writeTest(t, s.rootFile, encodeCert(server.Certificate().Raw))
-	s.issued = x509.NewCertPool()
-	root, _ := pem.Decode(authority.GetRootCert(0).PEM())
-	cert, err := x509.ParseCertificate(root.Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.issued.AddCert(cert)
-	return s
-}
-
-// startDNS answers for every name and returns where.
-func (s *acmeServer) startDNS(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") // Pebble asks over TCP
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &dns.Server{Listener: l, Handler: dns.HandlerFunc(s.answer)}
-	done := make(chan error, 1)
-	go func() { done <- server.ActivateAndServe() }()
-	t.Cleanup(func() {
-		l.Close()
-		<-done
-	})
-	return l.Addr().String()
-}
-
-func (s *acmeServer) answer(w dns.ResponseWriter, r *dns.Msg) {
-	m := new(dns.Msg).SetReply(r)
-	header := dns.RR_Header{Name: r.Question[0].Name, Class: dns.ClassINET, Rrtype: r.Question[0].Qtype}
-	switch r.Question[0].Qtype {
-	case dns.TypeA:
-		m.Answer = append(m.Answer, &dns.A{Hdr: header, A: net.IPv4(127, 0, 0, 1)})
-	case dns.TypeTXT:
-		name := strings.TrimSuffix(r.Question[0].Name, ".")
-		if value, err := os.ReadFile(filepath.Join(s.records, name)); err == nil {
-			m.Answer = append(m.Answer, &dns.TXT{Hdr: header, Txt: []string{strings.TrimSpace(string(value))}})
-		}
-	}
-	_ = w.WriteMsg(m) // the validator asks again
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-// hook writes a program that keeps TXT records as files.
-func (s *acmeServer) hook(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "hook")
-	script := fmt.Sprintf("#!/bin/sh\ncd %s || exit 1\ncase $1 in\nadd) echo \"$3\" >\"$2\" ;;\nremove) rm \"$2\"; echo \"$2\" >>removed ;;\nesac\n", s.records)
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // served waits until the manager serves a certificate of the authority for name.
 func served(t *testing.T, m *Manager, config *tls.Config, roots *x509.CertPool, name string) *x509.Certificate {
@@ -134,28 +35,28 @@ func served(t *testing.T, m *Manager, config *tls.Config, roots *x509.CertPool, 
 func TestACME(t *testing.T) {
 	for _, challenge := range []string{"HTTP-01", "TLS-ALPN-01", "DNS-01"} {
 		t.Run(challenge, func(t *testing.T) {
-			s := startACMEServer(t)
+			s := acmetest.Start(t, 90*24*time.Hour)
 			a := &ACME{
 				Domains: []string{"mail.example.org", "imap.example.org"}, Email: "postmaster@example.org",
-				Directory: s.directory, RootFile: s.rootFile, Dir: t.TempDir(), ListenHost: "127.0.0.1",
+				Directory: s.Directory, RootFile: s.RootFile, Dir: t.TempDir(), ListenHost: "127.0.0.1",
 			}
 			switch challenge {
 			case "HTTP-01":
-				a.HTTPPort = s.httpPort
+				a.HTTPPort = s.HTTPPort
 			case "TLS-ALPN-01":
-				a.TLSPort = s.tlsPort
+				a.TLSPort = s.TLSPort
 			case "DNS-01":
-				a.DNSHook = s.hook(t)
+				a.DNSHook = s.Hook(t)
 			}
 			testACME(t, s, a)
-			if _, err := os.Stat(filepath.Join(s.records, "removed")); (err == nil) != (challenge == "DNS-01") {
+			if _, err := os.Stat(filepath.Join(s.Records, "removed")); (err == nil) != (challenge == "DNS-01") {
 				t.Errorf("records removed: %v", err)
 			}
 		})
 	}
 }
 
-func testACME(t *testing.T, s *acmeServer, a *ACME) {
+func testACME(t *testing.T, s *acmetest.Server, a *ACME) {
 	options := Options{ACME: a, SelfSignedDir: t.TempDir(), Hostname: "mail.example.org", Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	m := newManager(t, options)
 	config := m.TLSConfig("imap")
@@ -166,7 +67,7 @@ func testACME(t *testing.T, s *acmeServer, a *ACME) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); m.Run(ctx) }()
 	for _, name := range a.Domains {
-		leaf := served(t, m, config, s.issued, name)
+		leaf := served(t, m, config, s.Issued, name)
 		if leaf.PublicKeyAlgorithm != x509.ECDSA {
 			t.Errorf("%s has a key of kind %v", name, leaf.PublicKeyAlgorithm)
 		}
@@ -203,4 +104,49 @@ func TestACMEFails(t *testing.T) {
 	if _, _, err := handshake(t, m.TLSConfig("imap"), &tls.Config{InsecureSkipVerify: true}); err != nil {
 		t.Errorf("not served: %v", err)
 	}
+}
+
+// If it fails, certificates run out while the server goes on with the old ones.
+func TestACMERenewal(t *testing.T) {
+	s := acmetest.Start(t, 6*time.Second)
+	m := newManager(t, Options{
+		ACME: &ACME{
+			Domains: []string{"mail.example.org"}, Directory: s.Directory, RootFile: s.RootFile, Dir: t.TempDir(),
+			DNSHook: s.Hook(t), checkInterval: 100 * time.Millisecond,
+		},
+		SelfSignedDir: t.TempDir(), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); m.Run(ctx) }()
+	defer func() { cancel(); <-ended }()
+	config := m.TLSConfig("imap")
+	selfSigned := servedOther(t, config, nil)
+	first := servedOther(t, config, selfSigned)
+	second := servedOther(t, config, first)
+	for _, leaf := range []*x509.Certificate{first, second} {
+		if err := leaf.VerifyHostname("mail.example.org"); err != nil {
+			t.Error(err)
+		}
+	}
+	if !second.NotAfter.After(first.NotAfter) {
+		t.Errorf("renewed from %v to %v", first.NotAfter, second.NotAfter)
+	}
+}
+
+// servedOther waits until another certificate is served than old. Whether it is still
+// good is not looked at: those of this test are so for seconds.
+func servedOther(t *testing.T, config *tls.Config, old *x509.Certificate) *x509.Certificate {
+	t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		c, _, err := handshake(t, config, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if leaf := c.PeerCertificates[0]; old == nil || !leaf.Equal(old) {
+			return leaf
+		}
+	}
+	t.Fatal("no other certificate is served")
+	return nil
 }

@@ -21,7 +21,15 @@ import (
 	"tidemark/internal/config"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// The library for ACME and the authority of the tests have these for the whole
+		// process, or until they see that the file of a lock is gone.
+		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.(*RingBufferRateLimiter).loop"),
+		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),
+		goleak.IgnoreAnyFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks"),
+	)
+}
 
 // testConfig is a configuration on free ports in a directory of its own.
 func testConfig(t *testing.T, set ...string) *config.Config {
