@@ -101,7 +101,7 @@ func (e *Engine) openParts() error {
 	opts.Lock = lock
 	var db *pebble.DB
 	if err = checkManifest(e.fs, e.dir); err == nil {
-		db, err = openPebble(keys, opts)
+		db, err = openPebble(keys, opts, e.fault)
 	}
 	if err != nil {
 		_, _ = lock.Close(), files.close()
@@ -134,14 +134,31 @@ func (e *Engine) stopWork() {
 	<-e.reclaimer.done
 }
 
-// openPebble opens Pebble, which panics if a directory cannot be synced.
-func openPebble(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", store.ErrFailed, r)
-		}
+// openPebble opens Pebble, which panics if a directory cannot be synced, and expects
+// that the process ends if its manifest cannot be written. It is then left as it is,
+// with a goroutine that never goes on.
+func openPebble(dir string, opts *pebble.Options, f *fault) (*pebble.DB, error) {
+	type result struct {
+		db  *pebble.DB
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		var r result
+		defer func() {
+			if p := recover(); p != nil {
+				r.err = fmt.Errorf("%w: %v", store.ErrFailed, p)
+			}
+			done <- r
+		}()
+		r.db, r.err = pebble.Open(dir, opts)
 	}()
-	return pebble.Open(dir, opts)
+	select {
+	case r := <-done:
+		return r.db, r.err
+	case err := <-f.opening:
+		return nil, err
+	}
 }
 
 // Close implements store.Engine. The error is that of a storage that has failed

@@ -24,11 +24,12 @@ type fault struct {
 	// was held back goes on, and fails.
 	closing chan struct{}
 	armed   atomic.Bool // until then, errors only go to the caller
+	opening chan error  // has room for what keeps Pebble from being opened
 	ending  atomic.Bool // from then on nobody need be told of a failure
 }
 
 func newFault(log *slog.Logger, hook func(error)) *fault {
-	return &fault{log: log, hook: hook, failed: make(chan struct{}), closing: make(chan struct{})}
+	return &fault{log: log, hook: hook, failed: make(chan struct{}), closing: make(chan struct{}), opening: make(chan error, 1)}
 }
 
 // arm is called when the store is open.
@@ -114,7 +115,26 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 // that happens afterwards reaches the disk or is acknowledged. Errors of the disk,
 // the usual cause, do not get as far as this: see guardedFS.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
-	l.fault.fail(fmt.Errorf(format, args...))
+	err := fmt.Errorf(format, args...)
+	if len(args) == 1 {
+		if cause, ok := args[0].(error); ok {
+			err = cause // Pebble's formats do not wrap it
+		}
+	}
+	if !l.fault.armed.Load() {
+		l.fault.stopOpening(err)
+	}
+	l.fault.fail(err)
+}
+
+// stopOpening ends the opening of Pebble, which on return would try again for ever.
+// It does not return.
+func (f *fault) stopOpening(err error) {
+	select {
+	case f.opening <- err:
+	default: // it was told before
+	}
+	select {}
 }
 
 // errFrozen is what writes get when the storage has failed.

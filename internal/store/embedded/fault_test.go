@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -102,5 +103,15 @@ func checkAfterFault(t *testing.T, inj *injector, ledger *storetest.Ledger, disk
 	}
 	if err := e.Close(); err != nil {
 		t.Errorf("fault at change %d: close again: %v", inj.n, err)
+	}
+}
+
+// If this fails, a server that starts on a full disk neither starts nor says why: Pebble
+// tries again for ever what it takes for the end of the process.
+func TestFatalWhileOpening(t *testing.T) {
+	f := newFault(quiet(), nil)
+	go pebbleLogger{quiet(), f}.Fatalf("%s", &os.PathError{Op: "write", Path: "MANIFEST", Err: syscall.ENOSPC})
+	if err := openError(<-f.opening); !errors.Is(err, store.ErrFull) {
+		t.Errorf("open: %v", err)
 	}
 }
