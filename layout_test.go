@@ -41,7 +41,7 @@ var layout = []struct {
 	{"internal/auth/pamsource", "imapserver sasl internal/auth"},
 	{"internal/auth/sqlsource", "imapserver sasl internal/auth"},
 	{"internal/lmtp", "imap imapserver"},
-	{"internal/mail", "imap imapwire imapserver message sasl internal/store internal/transfer"},
+	{"internal/mail", "imap imapwire imapserver message sasl internal/store"},
 	{"internal/certs", ""},
 	{"internal/access", ""},
 	{"internal/config", ""},
