@@ -128,9 +128,6 @@ func (s *Server) Forget(user, mailbox string) error {
 	return s.Start()
 }
 
-// PID returns the process id of the server's first process.
-func (s *Server) PID() int { return s.group.root }
-
 // CPU returns the processor time that all processes of the server have taken since it
 // was started, those that have ended too.
 func (s *Server) CPU() (time.Duration, error) { return s.group.cpu() }
