@@ -164,18 +164,11 @@ func skipLiteral(b []byte, i int) int {
 func (p *addressParser) phrase(dst []byte, i, end int) []byte {
 	gap := false
 	for i < end {
-		c, next := p.in[i], p.skip(i)
-		switch {
-		case isSpace(c) || c == 0:
-			gap = gap || c != 0
-			i++
-			continue
-		case c == '(' && next > i:
-			p.takeComment(i, next)
-			gap = true
-			i = next
+		if behind, apart := p.takeGap(i); behind > i {
+			i, gap = behind, gap || apart
 			continue
 		}
+		c, next := p.in[i], p.skip(i)
 		if gap && len(dst) > 0 {
 			dst = append(dst, ' ')
 		}
@@ -190,6 +183,23 @@ func (p *addressParser) phrase(dst []byte, i, end int) []byte {
 		i = next
 	}
 	return dst
+}
+
+// takeGap returns the place behind the white space, NUL or comment at i, i itself if there
+// is none, and whether it keeps words apart, which NUL does not. A comment is kept.
+func (p *addressParser) takeGap(i int) (behind int, apart bool) {
+	switch c := p.in[i]; {
+	case isSpace(c):
+		return i + 1, true
+	case c == 0:
+		return i + 1, false
+	case c == '(':
+		if end := p.skip(i); end > i {
+			p.takeComment(i, end)
+			return end, true
+		}
+	}
+	return i, false
 }
 
 // takeComment keeps the text of the comment in [i, end) instead of an earlier one's:
@@ -287,18 +297,12 @@ func (p *addressParser) bare(start, end int) {
 func (p *addressParser) addrSpec(i, end int, split bool) (at bool) {
 	cur, gap := &p.local, false
 	for i < end {
+		if behind, apart := p.takeGap(i); behind > i {
+			i, gap = behind, gap || apart
+			continue
+		}
 		c, next := p.in[i], p.skip(i)
-		switch {
-		case isSpace(c) || c == 0:
-			gap = gap || c != 0
-			i++
-			continue
-		case c == '(' && next > i:
-			p.takeComment(i, next)
-			gap = true
-			i = next
-			continue
-		case c == '@':
+		if c == '@' {
 			if at {
 				p.local = append(append(p.local, '@'), p.host...)
 				p.host = p.host[:0]
