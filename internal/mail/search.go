@@ -184,10 +184,10 @@ func compile(key imap.SearchKey, v *view, now time.Time) (test, error) {
 	switch k := key.(type) {
 	case imap.SearchAnd:
 		tests, err := compileAll(k, v, now)
-		return allOf(tests), err
+		return combined{tests, no}, err
 	case imap.SearchOr:
 		tests, err := compileAll([]imap.SearchKey{k.A, k.B}, v, now)
-		return anyOf(tests), err
+		return combined{tests, yes}, err
 	case imap.SearchNot:
 		t, err := compile(k.Key, v, now)
 		return notOf{t}, err
@@ -256,15 +256,19 @@ func needsDetails(key imap.SearchKey) bool {
 	return false
 }
 
-// allOf matches what all tests match.
-type allOf []test
+// combined is what all of some tests match, or any of them: the first test that says
+// decisive has the last word, no where all must match and yes where one is enough.
+type combined struct {
+	tests    []test
+	decisive verdict
+}
 
-func (a allOf) quick(p place) verdict {
-	result := yes
-	for _, t := range a {
+func (c combined) quick(p place) verdict {
+	result := verdictOf(c.decisive == no)
+	for _, t := range c.tests {
 		switch t.quick(p) {
-		case no:
-			return no
+		case c.decisive:
+			return c.decisive
 		case unknown:
 			result = unknown
 		}
@@ -272,38 +276,14 @@ func (a allOf) quick(p place) verdict {
 	return result
 }
 
-func (a allOf) full(p place, m *searched) (bool, error) {
-	for _, t := range a {
-		if ok, err := decide(t, p, m); err != nil || !ok {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-// anyOf matches what at least one test matches.
-type anyOf []test
-
-func (a anyOf) quick(p place) verdict {
-	result := no
-	for _, t := range a {
-		switch t.quick(p) {
-		case yes:
-			return yes
-		case unknown:
-			result = unknown
-		}
-	}
-	return result
-}
-
-func (a anyOf) full(p place, m *searched) (bool, error) {
-	for _, t := range a {
-		if ok, err := decide(t, p, m); err != nil || ok {
+func (c combined) full(p place, m *searched) (bool, error) {
+	for _, t := range c.tests {
+		ok, err := decide(t, p, m)
+		if err != nil || verdictOf(ok) == c.decisive {
 			return ok, err
 		}
 	}
-	return false, nil
+	return c.decisive == no, nil
 }
 
 type notOf struct{ t test }
