@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	"tidemark/imap"
 	"tidemark/internal/store"
 	"tidemark/message"
 )
@@ -261,7 +260,7 @@ func (c *checker) chunks(r store.Reader, id mailboxID, v *view) {
 		}
 		if counted.maxModSeq != ch.maxModSeq || counted.unseen != ch.unseen ||
 			counted.deleted != ch.deleted || counted.octets != ch.octets {
-			c.report(Problem{c.user, c.names[id], imap.NumSetOf(ch.columns().uid...).String(), "their totals are wrong"})
+			c.uidsProblem(id, cols.uid, "their totals are wrong")
 		}
 	}
 }
@@ -271,7 +270,7 @@ func (c *checker) details(r store.Reader, id mailboxID, ch *chunk) *details {
 	d, err := ch.lazy.load(r)
 	if err != nil {
 		c.partial = true
-		c.report(Problem{c.user, c.names[id], imap.NumSetOf(ch.columns().uid...).String(), err.Error()})
+		c.uidsProblem(id, ch.columns().uid, err.Error())
 	}
 	return d
 }

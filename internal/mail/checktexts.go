@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"tidemark/internal/store"
@@ -12,32 +13,37 @@ import (
 // texts checks that the text columns of a mailbox are all there, and that of each message of
 // v they have what its textRecord has.
 func (c *checker) texts(r store.Reader, id mailboxID, v *view) error {
+	blocks, err := readTextBlocks(r, id)
+	if err != nil {
+		c.mailboxProblemf(id, "the list of text columns: %v", err)
+		return c.passOver(err)
+	}
+	var last uint32
+	for _, block := range blocks {
+		if block.first <= last {
+			c.mailboxProblemf(id, "the text columns from UID %d on overlap with others", block.first)
+		}
+		last = block.last
+		for k := range textColumns {
+			if err := checkColumn(r, id, k, block); err != nil {
+				c.mailboxProblemf(id, "the text column %d from UID %d on: %v", k, block.first, err)
+			}
+		}
+	}
 	all := rowsOf(v, v.allUIDs()).at
 	t, err := newTextReader(r, id, all)
 	if err != nil {
 		return err
 	}
 	defer t.close()
-	blocks, err := readTextBlocks(r, id)
-	if err != nil {
-		return err
-	}
-	var last uint32
-	for _, block := range blocks {
-		if block.first <= last {
-			c.problemf("mailbox %d: text columns from UID %d overlap", id, block.first)
-		}
-		last = block.last
-		for k := range textColumns {
-			if err := checkColumn(r, id, k, block); err != nil {
-				c.problemf("mailbox %d: text column %d from UID %d: %v", id, k, block.first, err)
-			}
-		}
-	}
+	wrong := make(map[string][]uint32) // UIDs by what is wrong
 	for _, at := range all {
 		if err := checkTexts(t, at); err != nil {
-			c.problemf("mailbox %d: texts of UID %d: %v", id, at.uid(), err)
+			wrong[err.Error()] = append(wrong[err.Error()], at.uid())
 		}
+	}
+	for _, text := range slices.Sorted(maps.Keys(wrong)) {
+		c.uidsProblem(id, wrong[text], text)
 	}
 	return nil
 }
@@ -73,7 +79,7 @@ func checkTexts(t *textReader, at place) error {
 			return err
 		}
 		if !bytes.Equal(have.text, want) {
-			return fmt.Errorf("column %d differs from the text record", k)
+			return fmt.Errorf("the text column %d differs from the text for SEARCH", k)
 		}
 	}
 	return nil

@@ -74,8 +74,13 @@ func (c *checker) messagesProblem(emails []emailID, text string) {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(uids)) {
-		c.report(Problem{c.user, c.names[id], imap.NumSetOf(uids[id]...).String(), text})
+		c.uidsProblem(id, uids[id], text)
 	}
+}
+
+// uidsProblem reports what is wrong with messages of one mailbox.
+func (c *checker) uidsProblem(id mailboxID, uids []uint32, text string) {
+	c.report(Problem{c.user, c.names[id], imap.NumSetOf(uids...).String(), text})
 }
 
 // damage reports what the engine has found.
@@ -108,7 +113,7 @@ func (c *checker) keyDamage(key []byte, text string) {
 		c.report(Problem{User: userOfKey(key), Text: fmt.Sprintf("%s: %s", what, text)})
 	case kindName:
 		c.report(Problem{User: c.user, Mailbox: nameOfKey(key), Text: fmt.Sprintf("%s: %s", what, text)})
-	case kindMailbox, kindLog, kindChunk, kindDetails:
+	case kindMailbox, kindLog, kindChunk, kindDetails, kindBlocks, kindColumn:
 		c.mailboxProblemf(mailboxIDOf(key), "%s: %s", what, text)
 	case kindEmail, kindText:
 		c.emailProblemf(emailID(lastNumber8(key)), "%s: %s", what, text)

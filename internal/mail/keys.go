@@ -127,6 +127,7 @@ var kindNames = [...]struct {
 	name string
 }{
 	{kindAccount, "the counters of the account"},
+	{kindBlocks, "lists of text columns"},
 	{kindChunk, "lists of messages"},
 	{kindDetails, "sizes and dates of messages"},
 	{kindEmail, "summaries of messages"},
@@ -138,6 +139,7 @@ var kindNames = [...]struct {
 	{kindSystem, "the counter of accounts"},
 	{kindText, "search texts of messages"},
 	{kindUser, "users"},
+	{kindColumn, "text columns"},
 }
 
 // kindsWithin names the kinds of records that an account has from one key to another.
@@ -175,6 +177,10 @@ func recordName(key []byte) string {
 		return "the summary"
 	case kindText:
 		return "the text for SEARCH"
+	case kindBlocks:
+		return "the list of text columns"
+	case kindColumn:
+		return fmt.Sprintf("the text column %d from UID %d on", key[5], binary.BigEndian.Uint32(key[6:]))
 	case kindGarbage:
 		return "a note of expunged messages"
 	case kindImport:
