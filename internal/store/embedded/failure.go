@@ -75,58 +75,6 @@ func (e *Engine) fail(err error) { e.fault.fail(err) }
 
 func (e *Engine) failure() error { return e.fault.failure() }
 
-// news remembers what was logged, so that damage is logged once and not at each read.
-type news struct {
-	mu   sync.Mutex
-	told map[string]struct{}
-}
-
-// maxNews bounds what is remembered. Beyond it everything counts as new once more.
-const maxNews = 1000
-
-// first says whether text was not seen before.
-func (n *news) first(text string) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if _, old := n.told[text]; old {
-		return false
-	}
-	if n.told == nil || len(n.told) == maxNews {
-		n.told = make(map[string]struct{})
-	}
-	n.told[text] = struct{}{}
-	return true
-}
-
-// pebbleLogger passes Pebble's messages on.
-type pebbleLogger struct {
-	log   *slog.Logger
-	fault *fault
-}
-
-// Infof drops what Pebble tells of its daily work.
-func (pebbleLogger) Infof(string, ...any) {}
-
-func (l pebbleLogger) Errorf(format string, args ...any) {
-	l.log.Warn("storage: " + fmt.Sprintf(format, args...))
-}
-
-// Fatalf is called where Pebble expects the process to end. It returns, and nothing
-// that happens afterwards reaches the disk or is acknowledged. Errors of the disk,
-// the usual cause, do not get as far as this: see guardedFS.
-func (l pebbleLogger) Fatalf(format string, args ...any) {
-	err := fmt.Errorf(format, args...)
-	if len(args) == 1 {
-		if cause, ok := args[0].(error); ok {
-			err = cause // Pebble's formats do not wrap it
-		}
-	}
-	if !l.fault.armed.Load() {
-		l.fault.stopOpening(err)
-	}
-	l.fault.fail(err)
-}
-
 // stopOpening ends the opening of Pebble, which on return would try again for ever.
 // It does not return.
 func (f *fault) stopOpening(err error) {

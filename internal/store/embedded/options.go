@@ -23,8 +23,9 @@ type Options struct {
 	MemTableSize int64
 	// MinFree is the free space in bytes below which no blobs are added. Other
 	// changes, as for expunging, are taken as long as an eighth of it is left, the
-	// ballast included; those that drop blobs, as long as a sixteenth is. 0 means 128 MiB or a twentieth of the disk, the smaller of the two; a
-	// negative value turns the check off.
+	// ballast included; those that drop blobs, as long as a sixteenth is. 0 means
+	// 128 MiB or a twentieth of the disk, the smaller of the two; a negative value
+	// turns the check off.
 	MinFree int64
 	// Ballast is the space in bytes kept in a file that is given up when a disk
 	// fills, so that what was begun can be ended; 0 means half as much as MinFree

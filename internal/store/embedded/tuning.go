@@ -1,20 +1,12 @@
 package embedded
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"math"
-	"path"
-	"regexp"
 	"runtime"
-	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
-
-	"tidemark/internal/store"
 )
 
 // keptMemTables is the number of memory tables that Pebble keeps once it has filled
@@ -79,106 +71,4 @@ func (e *Engine) blobPolicy() pebble.ValueSeparationPolicy {
 		}
 	}
 	return p
-}
-
-// events logs what goes wrong in the background. Errors are made text because Pebble's
-// would else be logged with their stacks.
-func (e *Engine) events() *pebble.EventListener {
-	return &pebble.EventListener{
-		BackgroundError: func(err error) {
-			if e.failure() == nil && !e.closed.Load() && !noSpace(err) { // space tells of that
-				e.log.Error("storage: background work failed", "error", err.Error())
-			}
-		},
-		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			e.damaged.Store(true)
-			if detail := info.Details.Error(); e.news.first(info.Path + ": " + detail) {
-				e.log.Error("storage: damaged data", "path", info.Path, "error", detail)
-			}
-		},
-		DiskSlow:        func(info pebble.DiskSlowInfo) { e.log.Warn("storage: " + info.String()) },
-		WriteStallBegin: func(info pebble.WriteStallBeginInfo) { e.log.Warn("storage: writes wait: " + info.Reason) },
-		WALCreated:      func(pebble.WALCreateInfo) { e.backlog.grown.Store(true) },
-		FlushEnd: func(info pebble.FlushInfo) {
-			if info.Err == nil {
-				e.fs.flushes.succeed()
-			}
-		},
-		CompactionEnd: func(info pebble.CompactionInfo) {
-			if info.Err == nil {
-				e.fs.compactions.succeed()
-				return
-			}
-			// It may have failed in reading, of which the file system knows nothing.
-			e.fs.compactions.strike()
-			if noSpace(info.Err) {
-				e.log.Debug("storage: no room to compact", "error", info.Err.Error())
-				return
-			}
-			e.log.Warn("storage: compaction failed", "error", info.Err.Error())
-		},
-	}
-}
-
-// unreadable tells whether an error of reading means that the data is damaged:
-// wrong checksums, a missing file, a bad sector.
-func unreadable(err error) bool {
-	return pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EIO)
-}
-
-// fileNumber is how Pebble's errors name the file in which something is damaged.
-var fileNumber = regexp.MustCompile(`(?:file|table) (\d{6,})`)
-
-// unreadableBecause puts an error for which unreadable is true in words of ours, with
-// the file in which the damage is.
-func unreadableBecause(err error) string {
-	name := "a file of the store"
-	var place *fs.PathError
-	if errors.As(err, &place) {
-		name = path.Join(path.Base(path.Dir(place.Path)), path.Base(place.Path))
-	} else if m := fileNumber.FindStringSubmatch(err.Error()); m != nil {
-		name = "file " + path.Join(keysDir, m[1])
-	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return name + " is missing"
-	case errors.Is(err, syscall.EIO):
-		return name + " cannot be read: the disk reports an error"
-	}
-	return name + " is damaged"
-}
-
-// lockError tells a file that cannot be opened from one that is locked.
-func lockError(err error) error {
-	var open *fs.PathError
-	if errors.As(err, &open) {
-		return err
-	}
-	return fmt.Errorf("%w: %v", ErrLocked, err)
-}
-
-// openError gives an error of opening Pebble its kind. Where Pebble names the place of
-// damage, it does so in a detail that is no part of the text.
-func openError(err error) error {
-	switch {
-	case noSpace(err):
-		return fmt.Errorf("%w: %v", store.ErrFull, err)
-	case unreadable(err):
-		var place interface{ ErrorDetail() string }
-		if errors.As(err, &place) {
-			return fmt.Errorf("%w: %s: %v", store.ErrCorrupt, place.ErrorDetail(), err)
-		}
-		return fmt.Errorf("%w: %v", store.ErrCorrupt, err)
-	case errors.Is(err, store.ErrFailed) || isSystemError(err):
-		return err
-	}
-	// What Pebble cannot make sense of and the system did not refuse, a setting in its
-	// OPTIONS that it does not know for one, is damage as well.
-	return fmt.Errorf("%w: %v", store.ErrCorrupt, err)
-}
-
-// isSystemError tells whether the operating system gave the reason of err.
-func isSystemError(err error) bool {
-	var errno syscall.Errno
-	return errors.As(err, &errno)
 }

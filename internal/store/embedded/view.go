@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -199,18 +198,6 @@ func (i *iterator) unlink() {
 		i.next.prev = i.prev
 	}
 	i.prev, i.next = nil, nil
-}
-
-// readError gives an error of Pebble its kind.
-func readError(key []byte, err error) error {
-	switch {
-	case errors.Is(err, pebble.ErrNotFound):
-		return store.ErrNotFound
-	case unreadable(err):
-		return damaged(key, unreadableBecause(err))
-	default:
-		return fmt.Errorf("%w: read %s: %v", store.ErrFailed, describeKey(key), err)
-	}
 }
 
 // arena holds copies of values until the function that reads them returns.

@@ -1,0 +1,89 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"tidemark/internal/store"
+)
+
+// readError gives an error of Pebble its kind.
+func readError(key []byte, err error) error {
+	switch {
+	case errors.Is(err, pebble.ErrNotFound):
+		return store.ErrNotFound
+	case unreadable(err):
+		return damaged(key, unreadableBecause(err))
+	default:
+		return fmt.Errorf("%w: read %s: %v", store.ErrFailed, describeKey(key), err)
+	}
+}
+
+// unreadable tells whether an error of reading means that the data is damaged:
+// wrong checksums, a missing file, a bad sector.
+func unreadable(err error) bool {
+	return pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EIO)
+}
+
+// fileNumber is how Pebble's errors name the file in which something is damaged.
+var fileNumber = regexp.MustCompile(`(?:file|table) (\d{6,})`)
+
+// unreadableBecause puts an error for which unreadable is true in words of ours, with
+// the file in which the damage is.
+func unreadableBecause(err error) string {
+	name := "a file of the store"
+	var place *fs.PathError
+	if errors.As(err, &place) {
+		name = path.Join(path.Base(path.Dir(place.Path)), path.Base(place.Path))
+	} else if m := fileNumber.FindStringSubmatch(err.Error()); m != nil {
+		name = "file " + path.Join(keysDir, m[1])
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return name + " is missing"
+	case errors.Is(err, syscall.EIO):
+		return name + " cannot be read: the disk reports an error"
+	}
+	return name + " is damaged"
+}
+
+// lockError tells a file that cannot be opened from one that is locked.
+func lockError(err error) error {
+	var open *fs.PathError
+	if errors.As(err, &open) {
+		return err
+	}
+	return fmt.Errorf("%w: %v", ErrLocked, err)
+}
+
+// openError gives an error of opening Pebble its kind. Where Pebble names the place of
+// damage, it does so in a detail that is no part of the text.
+func openError(err error) error {
+	switch {
+	case noSpace(err):
+		return fmt.Errorf("%w: %v", store.ErrFull, err)
+	case unreadable(err):
+		var place interface{ ErrorDetail() string }
+		if errors.As(err, &place) {
+			return fmt.Errorf("%w: %s: %v", store.ErrCorrupt, place.ErrorDetail(), err)
+		}
+		return fmt.Errorf("%w: %v", store.ErrCorrupt, err)
+	case errors.Is(err, store.ErrFailed) || isSystemError(err):
+		return err
+	}
+	// What Pebble cannot make sense of and the system did not refuse, a setting in its
+	// OPTIONS that it does not know for one, is damage as well.
+	return fmt.Errorf("%w: %v", store.ErrCorrupt, err)
+}
+
+// isSystemError tells whether the operating system gave the reason of err.
+func isSystemError(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno)
+}
