@@ -214,7 +214,8 @@ func publish(o *options, b *bench, results []*result) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "# Tidemark beside Dovecot\n\n")
 	fmt.Fprintf(&text, "Made by `make bench-peers` (`%s`) on %s.\n\n", m.Command, m.Date)
-	fmt.Fprintf(&text, "- machine: %d × %s, %s of memory, Linux %s; write and fsync of 4 KB: %s\n", m.CPUs, m.Processor, m.Memory, m.Kernel, m.Sync)
+	fmt.Fprintf(&text, "- machine: %d × %s, %s of memory, Linux %s; write and fsync of 4 KB: %s\n",
+		m.CPUs, m.Processor, m.Memory, m.Kernel, m.Sync)
 	for _, s := range b.servers {
 		fmt.Fprintf(&text, "- %s %s\n", s.Name, m.Versions[s.Name])
 	}

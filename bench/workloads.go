@@ -26,8 +26,10 @@ func sessionWorkloads(o *options) []workload {
 	return []workload{
 		{
 			name: "login",
-			rows: []row{{name: "login: handshake, LOGIN, LOGOUT, 8 connections", unit: perSecond, higher: true, goal: 2.5, cpuGoal: 2.5, op: "login"}},
-			run:  func(t *turn) error { return t.runLogin(8, o.scaled(3000)) },
+			rows: []row{{
+				name: "login: handshake, LOGIN, LOGOUT, 8 connections", unit: perSecond, higher: true, goal: 2.5, cpuGoal: 2.5, op: "login",
+			}},
+			run: func(t *turn) error { return t.runLogin(8, o.scaled(3000)) },
 		},
 		{
 			name: "noop",
@@ -199,7 +201,9 @@ func idleWorkloads(o *options) []workload {
 	push := workload{name: "push", run: func(t *turn) error { return t.runPush(pushWatchers(o)) }}
 	goals := []float64{477 / 0.03, 508 / 0.33, 600 / 12.9}
 	for i, n := range pushWatchers(o) {
-		push.rows = append(push.rows, row{name: fmt.Sprintf("push to %s idle watchers, last one", number(n)), unit: millis, goal: goals[i], op: "change"})
+		push.rows = append(push.rows, row{
+			name: fmt.Sprintf("push to %s idle watchers, last one", number(n)), unit: millis, goal: goals[i], op: "change",
+		})
 	}
 	sessions := []int{o.scaled(1000)}
 	if o.big {
@@ -210,7 +214,9 @@ func idleWorkloads(o *options) []workload {
 	}
 	idle := workload{name: "idle-memory", run: func(t *turn) error { return t.runIdleMemory(sessions) }}
 	for _, n := range sessions {
-		idle.rows = append(idle.rows, row{name: fmt.Sprintf("memory of each of %s idle sessions", number(n)), unit: "KB", goal: 591.0 / 24, op: "session"})
+		idle.rows = append(idle.rows, row{
+			name: fmt.Sprintf("memory of each of %s idle sessions", number(n)), unit: "KB", goal: 591.0 / 24, op: "session",
+		})
 	}
 	return []workload{push, idle}
 }

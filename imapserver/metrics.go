@@ -54,7 +54,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		idle: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tidemark_imap_idle_sessions", Help: "IMAP sessions in IDLE."}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "tidemark_imap_refused_connections_total", Help: "Connections refused because there were too many, in all or from their address."}),
+			Name: "tidemark_imap_refused_connections_total",
+			Help: "Connections refused because there were too many, in all or from their address."}),
 		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tidemark_imap_tls_handshakes_total", Help: "TLS handshakes."}, []string{"result"}),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -67,7 +68,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tidemark_imap_panics_total", Help: "Sessions ended by a fault in the server."}),
 		octets: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tidemark_imap_octets_total", Help: "Octets of IMAP, without TLS, of connections that have ended."}, []string{"direction"}),
+			Name: "tidemark_imap_octets_total",
+			Help: "Octets of IMAP, without TLS, of connections that have ended."}, []string{"direction"}),
 	}
 	if reg != nil {
 		reg.MustRegister(m.connections, m.sessions, m.idle, m.refused, m.handshakes, m.logins,

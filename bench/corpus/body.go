@@ -38,7 +38,8 @@ var (
 		"können wir das Angebot prüfen bitte danke viele Fragen zur Übersicht")
 	french = strings.Fields("la réunion à été reportée voilà le résumé du contrat très bientôt merci de préciser " +
 		"où déjà prévue avec le café et la forêt")
-	russian       = strings.Fields("отчёт за месяц встреча завтра спасибо большое вопрос по проекту письмо и документы прошу проверить")
+	russian = strings.Fields("отчёт за месяц встреча завтра спасибо большое " +
+		"вопрос по проекту письмо и документы прошу проверить")
 	japaneseWords = strings.Fields("会議 の 資料 を 送ります 来週 よろしく お願い します 請求書 確認 報告")
 
 	firstNames = strings.Fields("Ann Ben Cleo Dan Eva Finn Gina Hugo Ida Jon Kira Leo Mia Nils Olga Paul Quinn Rosa Sam Tess")

@@ -117,7 +117,8 @@ func (g Generator) header(m *writer, i int) {
 	ancestors, root := g.ancestors(i)
 	date := g.Date(i).Format(time.RFC1123Z)
 	m.printf("Return-Path: <%s>\r\n", from.addr)
-	m.printf("Received: from mx%d.example.net (mx%d.example.net [192.0.2.%d])\r\n\tby mail.example.org with ESMTPS id %012X;\r\n\t%s\r\n",
+	m.printf("Received: from mx%d.example.net (mx%d.example.net [192.0.2.%d])\r\n"+
+		"\tby mail.example.org with ESMTPS id %012X;\r\n\t%s\r\n",
 		i%5, i%5, i%250, m.r.Uint64()>>16, date)
 	m.printf("Date: %s\r\nFrom: %s <%s>\r\nTo: %s <%s>\r\n", date, from.name, from.addr, to.name, to.addr)
 	if m.r.IntN(4) == 0 {

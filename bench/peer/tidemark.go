@@ -113,7 +113,8 @@ func writeScramFile(file string, users []User) error {
 		}
 		stored := sha256.Sum256(keyed(salted, "Client Key"))
 		b64 := base64.StdEncoding.EncodeToString
-		fmt.Fprintf(&text, "%s:{SCRAM-SHA-256}%d,%s,%s,%s\n", u.Name, scramRounds, b64(salt), b64(stored[:]), b64(keyed(salted, "Server Key")))
+		fmt.Fprintf(&text, "%s:{SCRAM-SHA-256}%d,%s,%s,%s\n",
+			u.Name, scramRounds, b64(salt), b64(stored[:]), b64(keyed(salted, "Server Key")))
 	}
 	return os.WriteFile(file, text.Bytes(), 0o600)
 }

@@ -127,7 +127,8 @@ func printDemo(w io.Writer, s daemon.Started, dir, passwordFile string) error {
 		return err
 	}
 	// The password stays out of the command line, which everybody on the machine sees.
-	_, err = fmt.Fprintf(w, "\nList the inbox:\n\n  printf 'user = \"%s:%%s\"' \"$(cat %s)\" | curl -K - --cacert %s imaps://%s/INBOX -X 'FETCH 1:* (FLAGS ENVELOPE)'\n\n",
+	_, err = fmt.Fprintf(w, "\nList the inbox:\n\n"+
+		"  printf 'user = \"%s:%%s\"' \"$(cat %s)\" | curl -K - --cacert %s imaps://%s/INBOX -X 'FETCH 1:* (FLAGS ENVELOPE)'\n\n",
 		demo.User, passwordFile, certificate, s.IMAPS[0])
 	return err
 }

@@ -80,7 +80,8 @@ func (a *app) mailboxDeleteCommand() *cobra.Command {
 	yes := cmd.Flags().Bool("yes", false, "delete without asking")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !*yes {
-			if err := confirm(cmd, fmt.Sprintf("Delete mailbox %q of %q and its messages", printable(args[1]), printable(args[0]))); err != nil {
+			question := fmt.Sprintf("Delete mailbox %q of %q and its messages", printable(args[1]), printable(args[0]))
+			if err := confirm(cmd, question); err != nil {
 				return err
 			}
 		}

@@ -17,7 +17,8 @@ func (a *app) serveCommand() *cobra.Command {
 			"configuration again.\n\n" + exitCodes,
 		Args: arguments(),
 	}
-	readyFD := cmd.Flags().Int("ready-fd", -1, "write \"READY=1\" and a line feed to this file `descriptor` when all listeners accept, and close it")
+	readyFD := cmd.Flags().Int("ready-fd", -1,
+		"write \"READY=1\" and a line feed to this file `descriptor` when all listeners accept, and close it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := a.load()
 		if err != nil {

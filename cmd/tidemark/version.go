@@ -21,7 +21,8 @@ func versionCommand() *cobra.Command {
 				"version": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
 			})
 		}
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "tidemark %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "tidemark %s (%s, %s/%s)\n",
+			version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return err
 	}
 	return cmd

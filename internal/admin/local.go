@@ -259,7 +259,8 @@ func explain(user string, err error) error {
 		return errorf(NotFound, "%v", err)
 	case errors.Is(err, auth.ErrAppPasswordExists):
 		return errorf(Exists, "%v", err)
-	case errors.Is(err, auth.ErrPolicy), errors.Is(err, auth.ErrHash), errors.Is(err, auth.ErrAppPasswordName), errors.Is(err, auth.ErrTooManyAppPassword):
+	case errors.Is(err, auth.ErrPolicy), errors.Is(err, auth.ErrHash),
+		errors.Is(err, auth.ErrAppPasswordName), errors.Is(err, auth.ErrTooManyAppPassword):
 		return errorf(Invalid, "%v", err)
 	}
 	return translate(err)

@@ -44,7 +44,8 @@ func (l *Local) RevokeAppPassword(ctx context.Context, user, name string) error 
 	})
 }
 
-var errNotRunning = errorf(NotRunning, "no server is running on this data directory; failed logins are counted in its memory alone")
+var errNotRunning = errorf(NotRunning,
+	"no server is running on this data directory; failed logins are counted in its memory alone")
 
 // Penalties implements Service.
 func (l *Local) Penalties(context.Context) ([]auth.Penalty, error) {

@@ -48,7 +48,9 @@ func importKey(mailbox, key string) []byte {
 }
 
 // Import implements Service.
-func (l *Local) Import(ctx context.Context, user, mailbox string, batch iter.Seq[transfer.Message]) (outcomes []transfer.Outcome, err error) {
+func (l *Local) Import(
+	ctx context.Context, user, mailbox string, batch iter.Seq[transfer.Message],
+) (outcomes []transfer.Outcome, err error) {
 	err = l.inAccount(ctx, user, func(a *mail.Account) error {
 		var uploads []mail.ImportMessage
 		defer func() {

@@ -247,7 +247,8 @@ func (h *handler) importBatch(s Service, w http.ResponseWriter, r *http.Request)
 	case err != nil:
 		h.fail(w, pathImport, err)
 	default:
-		h.log.Info("administration", "call", pathImport, "user", query.Get("user"), "mailbox", query.Get("mailbox"), "messages", len(outcomes))
+		h.log.Info("administration", "call", pathImport,
+			"user", query.Get("user"), "mailbox", query.Get("mailbox"), "messages", len(outcomes))
 		h.reply(w, http.StatusOK, outcomes)
 	}
 }

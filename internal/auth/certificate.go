@@ -50,7 +50,8 @@ func only(values []string) string {
 	return values[0]
 }
 
-var errRule = errors.New(`not a rule for certificates; write text with the fields {common-name}, {email}, {local-part} or {dns}, such as "{common-name}@example.org"`)
+var errRule = errors.New(`not a rule for certificates; ` +
+	`write text with the fields {common-name}, {email}, {local-part} or {dns}, such as "{common-name}@example.org"`)
 
 // ParseCertificateRule reads a rule. It needs at least one field.
 func ParseCertificateRule(text string) (*CertificateRule, error) {

@@ -131,7 +131,9 @@ func (a *Authenticator) password(ctx context.Context, at *attempt, authzid, pass
 }
 
 // verifyInLane is verify when it is the turn of this address.
-func (a *Authenticator) verifyInLane(ctx context.Context, at *attempt, r *Record, source Source, password string) (reason, error) {
+func (a *Authenticator) verifyInLane(
+	ctx context.Context, at *attempt, r *Record, source Source, password string,
+) (reason, error) {
 	if !at.try.trusted {
 		address, _ := prefixes(at.try.addr)
 		leave, err := a.lanes.enter(ctx, address)
@@ -200,7 +202,9 @@ func (a *Authenticator) verifyElsewhere(ctx context.Context, r *Record, source P
 }
 
 // finish lets in a user who has proved to be the one, if nothing else is against it.
-func (a *Authenticator) finish(ctx context.Context, at *attempt, r *Record, source Source, authzid string) (sasl.Identity, error) {
+func (a *Authenticator) finish(
+	ctx context.Context, at *attempt, r *Record, source Source, authzid string,
+) (sasl.Identity, error) {
 	if why := a.barred(at, r); why != "" {
 		return sasl.Identity{}, a.fail(ctx, at, why)
 	}

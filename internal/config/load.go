@@ -79,7 +79,8 @@ func (c *Config) checkSockets() (errs []error) {
 	check := func(key, path string) {
 		if path = c.InDataDir(path); len(path) > maxSocketPath {
 			errs = append(errs, c.Mistake(key, fmt.Errorf(
-				"the path %s has %d bytes, of which the system allows %d for a socket; write a shorter absolute path", path, len(path), maxSocketPath)))
+				"the path %s has %d bytes, of which the system allows %d for a socket; write a shorter absolute path",
+				path, len(path), maxSocketPath)))
 		}
 	}
 	check("admin.socket", string(c.Admin.Socket))

@@ -180,7 +180,8 @@ var userRule = regexp.MustCompile(`^([^{}]*\{(common-name|email|local-part|dns)\
 // UnmarshalText reads a rule, which has at least one field.
 func (r *UserRule) UnmarshalText(text []byte) error {
 	if len(text) > 0 && !userRule.Match(text) {
-		return errors.New(`not a rule for certificates; write text with the fields {common-name}, {email}, {local-part} or {dns}, such as "{common-name}@example.org"`)
+		return errors.New(`not a rule for certificates; ` +
+			`write text with the fields {common-name}, {email}, {local-part} or {dns}, such as "{common-name}@example.org"`)
 	}
 	*r = UserRule(text)
 	return nil
@@ -240,7 +241,8 @@ type LDAPURL string
 // UnmarshalText reads a URL of one of the three kinds there are.
 func (u *LDAPURL) UnmarshalText(text []byte) error {
 	parsed, err := url.Parse(string(text))
-	if err != nil || !slices.Contains([]string{"ldap", "ldaps", "ldapi"}, parsed.Scheme) || parsed.Host == "" && parsed.Scheme != "ldapi" {
+	if err != nil || !slices.Contains([]string{"ldap", "ldaps", "ldapi"}, parsed.Scheme) ||
+		parsed.Host == "" && parsed.Scheme != "ldapi" {
 		return errors.New(`not the address of a directory server; write "ldap://host", "ldaps://host" or "ldapi:///path"`)
 	}
 	*u = LDAPURL(text)
@@ -317,7 +319,8 @@ func (v *TLSVersion) UnmarshalText(text []byte) error {
 		*v = s
 		return nil
 	case "1.0", "1.1":
-		return errors.New(`too old; TLS 1.0 and 1.1 have been forbidden since 2021 (RFC 8996) and are not in this program; allowed are "1.2" and "1.3"`)
+		return errors.New(`too old; TLS 1.0 and 1.1 have been forbidden since 2021 (RFC 8996) and are not in this program; ` +
+			`allowed are "1.2" and "1.3"`)
 	}
 	return errors.New(`not a version of TLS that can be asked for; allowed are "1.2" and "1.3"`)
 }

@@ -21,7 +21,8 @@ func (e *InUseError) Error() string {
 	if e.PID != "" {
 		who = "process " + e.PID
 	}
-	return fmt.Sprintf("the data directory %s is in use by %s; one directory has one server, so stop that one or choose another directory with --set server.data_dir=…", e.Dir, who)
+	return fmt.Sprintf("the data directory %s is in use by %s; one directory has one server, "+
+		"so stop that one or choose another directory with --set server.data_dir=…", e.Dir, who)
 }
 
 // lockDir makes the data directory if needed and takes it for this process. The lock

@@ -124,7 +124,8 @@ func checkTLS(c *config.Config) (errs []error) {
 		return errs
 	}
 	if c.ACME.HTTPPort == 0 && c.ACME.TLSPort == 0 && c.ACME.DNSHook == "" {
-		mistake("acme.domains", errors.New("no certificate can be obtained, because http_port and tls_port are 0 and dns_hook is empty; set one of them"))
+		mistake("acme.domains", errors.New("no certificate can be obtained, "+
+			"because http_port and tls_port are 0 and dns_hook is empty; set one of them"))
 	}
 	if c.ACME.RootFile != "" {
 		mistake("acme.root_file", certs.CheckAuthorities(string(c.ACME.RootFile)))
@@ -138,7 +139,8 @@ func checkTLS(c *config.Config) (errs []error) {
 // checkFiles looks at what is read or made only later.
 func checkFiles(c *config.Config) (errs []error) {
 	if info, err := os.Stat(string(c.Server.DataDir)); err == nil && !info.IsDir() {
-		errs = append(errs, c.Mistake("server.data_dir", fmt.Errorf("%s is a file; name a directory, which is made if it is missing", c.Server.DataDir)))
+		errs = append(errs, c.Mistake("server.data_dir",
+			fmt.Errorf("%s is a file; name a directory, which is made if it is missing", c.Server.DataDir)))
 	}
 	if file := string(c.Auth.CompromisedPasswords); file != "" {
 		f, err := os.Open(file)

@@ -31,7 +31,8 @@ func (e *PortTakenError) Error() string {
 		return fmt.Sprintf("%s: %s is in use by %s (process %d); stop that program or choose another port with --set %s=…",
 			e.Setting, e.Address, e.Process, e.PID, e.Setting)
 	}
-	return fmt.Sprintf("%s: %s is in use by a process that this user may not see (as root, \"ss -ltnp\" names it); stop that program or choose another port with --set %s=…",
+	return fmt.Sprintf("%s: %s is in use by a process that this user may not see (as root, \"ss -ltnp\" names it); "+
+		"stop that program or choose another port with --set %s=…",
 		e.Setting, e.Address, e.Setting)
 }
 
@@ -48,7 +49,8 @@ func explainListen(setting, address string, err error) error {
 		}
 		return e
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%s: %s: not allowed to listen; ports below 1024 need the capability CAP_NET_BIND_SERVICE (packaging/tidemark.service gives it) or another port with --set %s=…: %w",
+		return fmt.Errorf("%s: %s: not allowed to listen; ports below 1024 need the capability CAP_NET_BIND_SERVICE "+
+			"(packaging/tidemark.service gives it) or another port with --set %s=…: %w",
 			setting, address, setting, err)
 	}
 	return fmt.Errorf("%s: %w", setting, err)

@@ -52,7 +52,8 @@ func (u *users) sources(c *config.Config, outside map[config.UserSource]auth.Sou
 func openSource(kind config.UserSource, c *config.Config, hasher *auth.Hasher, log *slog.Logger) (auth.Source, error) {
 	switch {
 	case kind == config.SourcePasswdFile && c.Auth.PasswdFile != "":
-		source, err := auth.NewPasswdFile(string(c.Auth.PasswdFile), auth.PasswdFileOptions{AllowWeak: c.Auth.AllowWeakHashes, Log: log})
+		options := auth.PasswdFileOptions{AllowWeak: c.Auth.AllowWeakHashes, Log: log}
+		source, err := auth.NewPasswdFile(string(c.Auth.PasswdFile), options)
 		if err != nil {
 			return nil, c.Mistake("auth.passwd_file", err)
 		}

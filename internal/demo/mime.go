@@ -41,7 +41,8 @@ func inCharset(name string, enc encoding.Encoding, cte, text string) string {
 
 // attachment is a file.
 func attachment(contentType, name string, content []byte) string {
-	return fmt.Sprintf("Content-Type: %s; name=%q\nContent-Disposition: attachment; filename=%q\nContent-Transfer-Encoding: base64\n\n%s",
+	return fmt.Sprintf("Content-Type: %s; name=%q\nContent-Disposition: attachment; filename=%q\n"+
+		"Content-Transfer-Encoding: base64\n\n%s",
 		contentType, name, name, base64Lines(content))
 }
 

@@ -209,7 +209,10 @@ func (s *scanner) begin() error {
 // message reads the message behind a From line up to behind the next. internal says
 // that it is not mail but what a program keeps in the file.
 func (s *scanner) message() (m Message, internal bool, err error) {
-	p := partial{Message: Message{Date: s.date, reader: s.reader, start: s.at}, form: newForm(), sum: sha256.New(), blank: -1, length: -1}
+	p := partial{
+		Message: Message{Date: s.date, reader: s.reader, start: s.at},
+		form:    newForm(), sum: sha256.New(), blank: -1, length: -1,
+	}
 	s.found = false
 	stop := int64(-1) // where the message ends by its Content-Length
 	for {

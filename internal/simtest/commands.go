@@ -474,7 +474,8 @@ func (s *sim) rename(c *session, from, to string) {
 		return
 	}
 	for _, name := range a.names() {
-		if strings.HasPrefix(name, from+"/") && (s.inUse(c.user, name) || strings.Contains(to, "/") || from != "INBOX" && a[to+name[len(from):]] != nil) {
+		if strings.HasPrefix(name, from+"/") && (s.inUse(c.user, name) || strings.Contains(to, "/") ||
+			from != "INBOX" && a[to+name[len(from):]] != nil) {
 			return
 		}
 	}

@@ -94,7 +94,9 @@ func parseParameters(list []string) (p parameters, err error) {
 
 // unescape undoes the quoting of the signs that would end a parameter or a line.
 func unescape(s string) string {
-	return strings.NewReplacer("\x010", "\x00", "\x011", "\x01", "\x01t", "\t", "\x01r", "\r", "\x01n", "\n", "\x01l", "\n").Replace(s)
+	return strings.NewReplacer(
+		"\x010", "\x00", "\x011", "\x01", "\x01t", "\t", "\x01r", "\r", "\x01n", "\n", "\x01l", "\n",
+	).Replace(s)
 }
 
 func escape(s string) string {

@@ -33,7 +33,8 @@ func kindOf(name string) (*kind, error) {
 	return nil, fmt.Errorf("%q is not a kind of database; there are postgres, mysql and sqlite", name)
 }
 
-var errPasswordInside = errors.New("the database's address has a password in it, which would be shown with the configuration; put it into a file")
+var errPasswordInside = errors.New("the database's address has a password in it, " +
+	"which would be shown with the configuration; put it into a file")
 
 func openPostgres(o Options) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(o.Address)

@@ -111,7 +111,8 @@ func freePort(t *testing.T) int {
 func (s *Server) Hook(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "hook")
-	script := fmt.Sprintf("#!/bin/sh\ncd %s || exit 1\ncase $1 in\nadd) echo \"$3\" >\"$2\" ;;\nremove) rm \"$2\"; echo \"$2\" >>removed ;;\nesac\n", s.Records)
+	script := fmt.Sprintf("#!/bin/sh\ncd %s || exit 1\ncase $1 in\n"+
+		"add) echo \"$3\" >\"$2\" ;;\nremove) rm \"$2\"; echo \"$2\" >>removed ;;\nesac\n", s.Records)
 	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
