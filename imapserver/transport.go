@@ -118,7 +118,7 @@ func (t *transport) await(until time.Time, slack time.Duration, forMail bool) (w
 	if !t.loginEnd.IsZero() && until.After(t.loginEnd) {
 		until, slack = t.loginEnd, 0
 	}
-	for t.ar == t.aw {
+	for !t.hasAhead() {
 		// The order matters: whoever sets a mark after it was looked at here sets a
 		// deadline that stays.
 		if err := t.armRead(until, slack); err != nil {
@@ -151,7 +151,7 @@ func (t *transport) Read(p []byte) (int, error) {
 	if !t.loginEnd.IsZero() && t.loginLeft <= 0 {
 		return 0, errLoginLimit
 	}
-	if t.ar < t.aw && len(p) > 0 {
+	if t.hasAhead() && len(p) > 0 {
 		return t.readAhead(p), nil
 	}
 	for {
@@ -179,6 +179,9 @@ func (t *transport) Read(p []byte) (int, error) {
 		}
 	}
 }
+
+// hasAhead says whether there are octets that await has read and Read has not given out.
+func (t *transport) hasAhead() bool { return t.ar < t.aw }
 
 // readAhead gives out what await has read.
 func (t *transport) readAhead(p []byte) int {

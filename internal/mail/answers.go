@@ -40,6 +40,7 @@ func (a *answers[V]) add(name string, v V, state uint64) {
 	a.known[name] = v
 }
 
+// forget drops all answers, and those that add would bring of Views that have begun.
 func (a *answers[V]) forget() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

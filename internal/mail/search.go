@@ -116,9 +116,9 @@ func (m *mailbox) searchPart(ctx context.Context, t test, part []place, found *i
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			message := searched{ctx: ctx, account: m.account, reader: r, texts: texts, emails: emails, at: p}
-			ok, err := t.full(p, &message)
-			message.close()
+			in := searched{ctx: ctx, account: m.account, reader: r, texts: texts, emails: emails, at: p}
+			ok, err := t.full(p, &in)
+			in.close()
 			switch {
 			case errors.Is(err, errExpunged), errors.Is(err, store.ErrNotFound):
 			case err != nil:
