@@ -24,7 +24,7 @@ type viewEdit struct {
 func (v *view) edit(r store.Reader, keywords []imap.Flag) *viewEdit {
 	return &viewEdit{reader: r, own: make(map[*chunk]bool), view: &view{
 		modseq: v.modseq, uidNext: v.uidNext, keywords: keywords, table: v.table,
-		chunks: slices.Clone(v.chunks), sets: v.sets,
+		chunks: slices.Clone(v.chunks), sets: v.sets, changes: v.changes,
 	}}
 }
 
@@ -83,6 +83,7 @@ func (e *viewEdit) changeFlags(c *flagChange) {
 				changed[old] = f
 			}
 			cols.flags[i], cols.modseq[i] = f, v.modseq
+			v.changes++
 		}
 	}
 }
@@ -132,6 +133,7 @@ func (e *viewEdit) expunge(uids imap.NumSet) error {
 		if len(keep) == c.len() {
 			continue
 		}
+		e.view.changes += uint64(c.len() - len(keep))
 		d, err := c.lazy.load(e.reader)
 		if err != nil {
 			return err

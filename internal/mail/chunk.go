@@ -68,6 +68,22 @@ func (c *chunk) columns() *columns {
 	return c.unpacked.Load()
 }
 
+// memory is about how many octets the chunk takes.
+func (c *chunk) memory() int {
+	const own, columnsPerMessage, detailsPerMessage = 300, 4 + 4 + 8, 8 + 4 + 8 + 8 + 8
+	n := own
+	if p := c.packed; p != nil {
+		n += len(p.uid.rests) + len(p.flags.rests) + len(p.modseq.rests)
+	}
+	if c.unpacked.Load() != nil {
+		n += columnsPerMessage * c.messages
+	}
+	if c.lazy.columns.Load() != nil {
+		n += detailsPerMessage * c.messages
+	}
+	return n
+}
+
 // sameMessages says that the two versions hold the same messages, because one was
 // made of the other without adding or expunging.
 func (c *chunk) sameMessages(o *chunk) bool { return c.lazy == o.lazy }

@@ -185,3 +185,65 @@ func isCorruption(err error) bool {
 	var refusal *imap.Error
 	return asError(err, &refusal) && refusal.Code == imap.CodeCorruption
 }
+
+// A mailbox of which one record has changed very many messages must not be replayed each
+// time it is opened: such a record must count for as much as many small ones.
+func TestSnapshotAfterLargeChange(t *testing.T) {
+	_, a := newAccount(t)
+	appendOne(t, a, "INBOX", 1)
+	m := openMailbox(t, a, "INBOX")
+	v := m.durable.Load()
+	if m.behind(v, snapshotRecords, snapshotMessages, snapshotChanges) {
+		t.Fatal("one message asks for a snapshot")
+	}
+	flag := func() {
+		t.Helper()
+		op := imap.StoreAdd
+		if len(m.View().Row(1).Flags.Flags()) > 0 {
+			op = imap.StoreRemove
+		}
+		change := imapserver.StoreChange{UIDs: imap.NumSetOf[uint32](1), Op: op, Flags: []imap.Flag{imap.FlagFlagged}}
+		if _, err := m.Store(t.Context(), change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flag()
+	flag()
+	v = m.durable.Load()
+	if !m.behind(v, snapshotRecords, snapshotMessages, v.changes) || v.changes != 2 {
+		t.Errorf("%d changes are counted after 2", v.changes)
+	}
+	if _, _, err := m.update(t.Context(), func(c *change) error { return c.writeSnapshot() }); err != nil {
+		t.Fatal(err)
+	}
+	if m.behind(m.durable.Load(), snapshotRecords, snapshotMessages, 1) {
+		t.Error("the changes before the snapshot still count")
+	}
+}
+
+// Mailboxes that nobody has open must stay in memory as far as it goes, whatever number of
+// messages they have, and go when it does not.
+func TestIdleListByMemory(t *testing.T) {
+	s, a := newAccount(t)
+	appendOne(t, a, "INBOX", 1)
+	s.idle.limit = 1 << 20
+	var id mailboxID
+	visit := func() {
+		t.Helper()
+		m, err := a.OpenMailbox(t.Context(), "INBOX", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id = m.(*Selected).mailbox.id
+		m.Close()
+	}
+	visit()
+	if s.accounts[a.id].byID[id] == nil {
+		t.Fatal("a small mailbox was dropped")
+	}
+	s.idle.limit = 1
+	visit()
+	if s.accounts[a.id].byID[id] != nil {
+		t.Error("a mailbox stayed that takes more memory than there is")
+	}
+}

@@ -9,14 +9,16 @@ import (
 // A snapshot is written when so much has come since the last that replaying it would
 // be felt when the mailbox is opened.
 const (
-	snapshotRecords  = 1_000 // log records
-	snapshotMessages = 4_096 // new messages
+	snapshotRecords  = 1_000   // log records
+	snapshotMessages = 4_096   // new messages
+	snapshotChanges  = 1 << 16 // changes of messages, of which one record can make many
 )
 
 // At the end less is enough, because nearly all mailboxes are opened again soon.
 const (
 	lastRecords  = 64
 	lastMessages = 256
+	lastChanges  = 4_096
 	lastTime     = 5 * time.Second // bounds the work, not the wait for a disk
 )
 
@@ -49,7 +51,7 @@ func (k *keeper) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), lastTime)
 	defer cancel()
 	for _, m := range k.svc.mailboxes() {
-		if v := m.durable.Load(); v == nil || m.gone.Load() || !m.behind(v, lastRecords, lastMessages) {
+		if v := m.durable.Load(); v == nil || m.gone.Load() || !m.behind(v, lastRecords, lastMessages, lastChanges) {
 			continue
 		}
 		if _, _, err := m.update(ctx, func(c *change) error { return c.writeSnapshot() }); err != nil {
@@ -59,15 +61,16 @@ func (k *keeper) close() {
 	}
 }
 
-// behind says whether v has so many log records or new messages more than the snapshot.
-func (m *mailbox) behind(v *view, records uint64, messages uint32) bool {
+// behind says whether v has so many log records, new messages or changes of messages more
+// than the snapshot.
+func (m *mailbox) behind(v *view, records uint64, messages uint32, changes uint64) bool {
 	s := m.snapshotState()
-	return v.modseq-s.modseq >= records || v.uidNext-s.uidNext >= messages
+	return v.modseq-s.modseq >= records || v.uidNext-s.uidNext >= messages || v.changes-s.changes >= changes
 }
 
 // grown is called with each new view of a mailbox.
 func (k *keeper) grown(m *mailbox, v *view) {
-	if !m.behind(v, snapshotRecords, snapshotMessages) {
+	if !m.behind(v, snapshotRecords, snapshotMessages, snapshotChanges) {
 		return
 	}
 	k.mu.Lock()

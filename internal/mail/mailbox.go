@@ -264,11 +264,18 @@ func (m *mailbox) claimRecent(v *view, look bool) uint32 {
 	return max(m.raiseRecent(v.uidNext), 1)
 }
 
-func (m *mailbox) cachedMessages() int {
+// memory is about how many octets the mailbox takes.
+func (m *mailbox) memory() int {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.applied == nil {
-		return 0
+	v := m.applied
+	m.mu.Unlock()
+	const own = 1 << 10 // an empty mailbox takes memory, too
+	if v == nil {
+		return own
 	}
-	return int(m.applied.Len())
+	n := own
+	for _, c := range v.chunks {
+		n += c.memory()
+	}
+	return n
 }

@@ -62,7 +62,7 @@ var boxNames = [2]string{"INBOX", "other"}
 
 func (m *mailboxMachine) start() {
 	e := openEngine(m.tb(), m.fs)
-	m.svc = New(Options{Engine: e, CachedMessages: 100})
+	m.svc = New(Options{Engine: e, CacheSize: 20_000})
 	ctx := context.Background()
 	if err := m.svc.CreateUser(ctx, "alice", nil); err != nil && err != ErrUserExists {
 		m.t.Fatal(err)

@@ -48,9 +48,9 @@ type Options struct {
 	Logger *slog.Logger // nil discards
 	Limits Limits
 	Now    func() time.Time // nil: time.Now
-	// CachedMessages is how many messages of mailboxes that nobody has open are kept in
-	// memory, about 60 octets each; 0 means 1,000,000.
-	CachedMessages int
+	// CacheSize is about how many octets of mailboxes that nobody has open are kept in
+	// memory; 0 means 64 MiB.
+	CacheSize int
 }
 
 // Service is the mail of all accounts on one engine. Its methods may be called
@@ -80,8 +80,8 @@ func New(o Options) *Service {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.CachedMessages == 0 {
-		o.CachedMessages = 1_000_000
+	if o.CacheSize == 0 {
+		o.CacheSize = 64 << 20
 	}
 	o.Limits.setDefaults()
 	s := &Service{
@@ -93,7 +93,7 @@ func New(o Options) *Service {
 		searchHelpers: newSearchHelpers(),
 	}
 	s.users.limit = knownUsers
-	s.idle.limit = o.CachedMessages
+	s.idle.limit = o.CacheSize
 	s.collector = startCollector(s)
 	s.keeper = startKeeper(s)
 	return s

@@ -87,12 +87,13 @@ func (v *view) withUIDNext(next uint32) *view {
 type snapshotState struct {
 	modseq  uint64
 	uidNext uint32
+	changes uint64   // of the view that it was made of
 	uids    []uint32 // the first UIDs of the chunks, which are in their keys
 }
 
 // setSnapshot notes that v is what the chunks on disk stand for, unless a later one is.
 func (m *mailbox) setSnapshot(v *view) {
-	s := snapshotState{modseq: v.modseq, uidNext: v.uidNext, uids: make([]uint32, len(v.chunks))}
+	s := snapshotState{modseq: v.modseq, uidNext: v.uidNext, changes: v.changes, uids: make([]uint32, len(v.chunks))}
 	for i, c := range v.chunks {
 		s.uids[i] = c.firstUID()
 		c.stored.Store(true)

@@ -22,6 +22,10 @@ type view struct {
 	unseen   uint32
 	deleted  uint32
 	octets   uint64
+
+	// changes counts the messages whose flags were changed or that were expunged since the
+	// version that came from the snapshot, one that was changed twice twice.
+	changes uint64
 }
 
 var _ imapserver.View = (*view)(nil)
