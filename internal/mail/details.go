@@ -32,6 +32,8 @@ type details struct {
 // complete by one rule: a record of details is overwritten or deleted only when those that
 // it holds are in memory. A record goes when a chunk gains or loses messages, so that the
 // rule is kept by viewEdit, which loads the details of such a chunk first, and by dropMailbox.
+// It needs that all views of a mailbox that outlive the transaction or look that read them
+// are made of one: mailbox.at and mailbox.load see to that.
 type lazyDetails struct {
 	mailbox  mailboxID // with firstUID, the key of the record
 	firstUID uint32

@@ -10,11 +10,19 @@ import (
 	"tidemark/imap"
 	"tidemark/imapserver"
 	"tidemark/internal/store"
+	"tidemark/internal/store/embedded"
 )
 
 // restarted returns a service on a store in which alice has an INBOX of n messages with a
 // snapshot, and nothing of it is in memory.
 func restarted(t *testing.T, n int) (*Service, *Account) {
+	t.Helper()
+	s, a, _ := restartedBehind(t, n)
+	return s, a
+}
+
+// restartedBehind is restarted with an engine that looks at what is read.
+func restartedBehind(t *testing.T, n int) (*Service, *Account, *scanHook) {
 	t.Helper()
 	fs := vfs.NewMem()
 	e := openEngine(t, fs)
@@ -32,14 +40,38 @@ func restarted(t *testing.T, n int) (*Service, *Account) {
 		t.Fatal(err)
 	}
 	e = openEngine(t, fs)
-	s = New(Options{Engine: e})
+	hook := &scanHook{Engine: e}
+	s = New(Options{Engine: hook})
 	t.Cleanup(func() {
 		s.Close()
 		if err := e.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return s, openAccount(t, s)
+	return s, openAccount(t, s), hook
+}
+
+// scanHook is an engine that calls run, once, before a View of it scans.
+type scanHook struct {
+	*embedded.Engine
+	run func()
+}
+
+func (h *scanHook) View(ctx context.Context, id store.AccountID, fn func(store.Reader) error) error {
+	return h.Engine.View(ctx, id, func(r store.Reader) error { return fn(hookedReader{r, h}) })
+}
+
+type hookedReader struct {
+	store.Reader
+	hook *scanHook
+}
+
+func (r hookedReader) Scan(start, end []byte, reverse bool) store.Iterator {
+	if run := r.hook.run; run != nil {
+		r.hook.run = nil
+		run()
+	}
+	return r.Reader.Scan(start, end, reverse)
 }
 
 func snapshotNow(t *testing.T, m *Selected) {
@@ -87,6 +119,61 @@ func TestDetailsOfEarlierVersion(t *testing.T) {
 				if want := uint32(len(testMessage) - 3); d.Size != want || d.Email != uint64(i+1) {
 					t.Errorf("message %d: %+v, want %d octets", i+1, d, want)
 				}
+			}
+			checkClean(t, s)
+		})
+	}
+}
+
+// A session that opens a mailbox while another reads or changes it must get the details of
+// its messages for as long as it stays behind: there must not be two views of the mailbox
+// that know nothing of each other.
+func TestDetailsOfMailboxOpenedTwice(t *testing.T) {
+	for name, meanwhile := range map[string]func(t *testing.T, m *mailbox){
+		"STATUS": func(t *testing.T, m *mailbox) {
+			err := m.account.svc.engine.View(t.Context(), m.account.id, func(r store.Reader) error {
+				_, _, err := m.at(r)
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		},
+		"a change that is not durable yet": func(t *testing.T, m *mailbox) {
+			err := m.account.svc.engine.Update(t.Context(), m.account.id, func(tx store.Tx) error {
+				c, err := m.begin(tx)
+				if err == nil {
+					err = c.expunge(imap.NumSetOf[uint32](4))
+				}
+				if err == nil {
+					c.finish()
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, a, hook := restartedBehind(t, 5)
+			inner, err := a.open(t.Context(), "INBOX")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.release(inner)
+			hook.run = func() { meanwhile(t, inner) }
+			m := openMailbox(t, a, "INBOX")
+			if hook.run != nil {
+				t.Fatal("nothing was read")
+			}
+			old := m.View()
+			if err := expungeNow(m, 2, 2); err != nil {
+				t.Fatal(err)
+			}
+			snapshotNow(t, m)
+			if _, err := m.Details(t.Context(), old, old.(*view).all()); err != nil {
+				t.Error(err)
 			}
 			checkClean(t, s)
 		})

@@ -145,24 +145,35 @@ func (m *mailbox) at(r store.Reader) (*mailboxMeta, *view, error) {
 	if v, err = replay(r, m.id, v, meta); err != nil {
 		return nil, nil, fmt.Errorf("mailbox %d: %w", m.id, err)
 	}
-	m.loaded(meta, v)
-	return meta, v, nil
+	return meta, m.loaded(meta, v), nil
 }
 
 // load makes sure that there is a view for sessions to see. One that is there need not
 // be read again: every change is published before it is acknowledged.
+//
+// A view that a transaction has overtaken since it was read is not published, because
+// later ones were not made of it: see lazyDetails. The next look waits for the transaction.
 func (m *mailbox) load(ctx context.Context) error {
-	if m.durable.Load() != nil {
-		return nil
-	}
-	err := m.account.svc.engine.View(ctx, m.account.id, func(r store.Reader) error {
-		_, v, err := m.at(r)
-		if err == nil {
-			m.publish(v)
+	for m.durable.Load() == nil {
+		err := m.account.svc.engine.View(ctx, m.account.id, func(r store.Reader) error {
+			_, v, err := m.at(r)
+			if err == nil && m.isApplied(v) {
+				m.publish(v)
+			}
+			return err
+		})
+		if err != nil {
+			return m.account.svc.fault(err)
 		}
-		return err
-	})
-	return m.account.svc.fault(err)
+	}
+	return nil
+}
+
+// isApplied says whether v is the newest known view.
+func (m *mailbox) isApplied(v *view) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.applied == v
 }
 
 // newest returns the newest known view that is not newer than modseq, nil if there
@@ -179,15 +190,20 @@ func (m *mailbox) newest(modseq uint64) *view {
 	return nil
 }
 
-// loaded takes a view that was read as the newest known.
-func (m *mailbox) loaded(meta *mailboxMeta, v *view) {
+// loaded takes a view that was read as the newest known. It returns the one to use: where
+// others have read the same, all use the first, so that later views are made of it.
+func (m *mailbox) loaded(meta *mailboxMeta, v *view) *view {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.uidValidity = meta.UIDValidity
 	m.raiseRecent(meta.Recent)
-	if m.applied == nil || m.applied.modseq < v.modseq {
+	switch {
+	case m.applied == nil || m.applied.modseq < v.modseq:
 		m.applied = v
+	case m.applied.modseq == v.modseq:
+		return m.applied
 	}
+	return v
 }
 
 func (m *mailbox) setApplied(v *view) {
