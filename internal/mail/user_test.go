@@ -1,0 +1,33 @@
+package mail
+
+import (
+	"testing"
+)
+
+// Users must be told apart, and a new user of an old name must not see the old mail.
+func TestUsers(t *testing.T) {
+	s, a := newAccount(t)
+	ctx := t.Context()
+	appendOne(t, a, "INBOX", 1)
+	if err := s.CreateUser(ctx, "alice", nil); err != ErrUserExists {
+		t.Errorf("second alice: %v", err)
+	}
+	if err := s.UpdateAuth(ctx, "alice", func([]byte) ([]byte, error) { return []byte("x"), nil }); err != nil {
+		t.Error(err)
+	}
+	if u, err := s.User(ctx, "alice"); err != nil || string(u.Auth) != "x" {
+		t.Errorf("user %+v, %v", u, err)
+	}
+	if err := s.DeleteUser(ctx, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Account(ctx, "alice"); err != ErrNoUser {
+		t.Errorf("deleted user: %v", err)
+	}
+	if err := s.CreateUser(ctx, "alice", nil); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := openAccount(t, s).Status(ctx, "INBOX"); err != nil || st.Messages != 0 {
+		t.Errorf("new user's INBOX: %+v, %v", st, err)
+	}
+}
