@@ -61,7 +61,7 @@ func openAdminStorage(c *config.Config, warnings io.Writer) (*storage, error) {
 }
 
 func adminService(c *config.Config, st *storage) admin.Service {
-	return newUsers(c, st.mail, auth.NewHasher()).service(st.mail, nil, nil)
+	return newUsers(c, st.mail, auth.NewHasher()).service(nil, nil)
 }
 
 // checkStore fails where no server and no command has made a store yet, unless it may

@@ -57,7 +57,7 @@ func (s *server) build(healthy func() error) error {
 		Logger:     s.log,
 		Metrics:    s.registry,
 	})
-	service := users.service(s.storage.mail, s.guard, s.imap.EndSessions)
+	service := users.service(s.guard, s.imap.EndSessions)
 	s.admin = newHTTPServer(admin.NewHandler(service, s.log), s.log)
 	s.monitor = newHTTPServer(admin.NewMonitorHandler(s.registry, healthy), s.log)
 	return nil

@@ -27,8 +27,8 @@ func newUsers(c *config.Config, m *mail.Service, hasher *auth.Hasher) *users {
 
 // service returns the administration of the users and their mail. The server that runs
 // in this process gives its guard and the means to end sessions; both may be nil.
-func (u *users) service(m *mail.Service, guard *auth.Guard, endSessions func(user, reason string) int) admin.Service {
+func (u *users) service(guard *auth.Guard, endSessions func(user, reason string) int) admin.Service {
 	return admin.NewLocal(admin.LocalOptions{
-		Mail: m, Users: u.builtin, Policy: u.policy, Guard: guard, EndSessions: endSessions,
+		Mail: u.mail, Users: u.builtin, Policy: u.policy, Guard: guard, EndSessions: endSessions,
 	})
 }
