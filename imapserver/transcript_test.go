@@ -22,8 +22,9 @@ var (
 	otherPassword = flag.String("transcript.password", "", "the password of all its users")
 )
 
-// Whoever breaks one of these breaks a mail program: each file opens with how.
-func TestTranscripts(t *testing.T) {
+// transcripts returns all scripts.
+func transcripts(t *testing.T) (scripts []*transcript.Script) {
+	t.Helper()
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no transcripts: %v", err)
@@ -38,6 +39,14 @@ func TestTranscripts(t *testing.T) {
 			t.Error(err)
 			continue
 		}
+		scripts = append(scripts, script)
+	}
+	return scripts
+}
+
+// Whoever breaks one of these breaks a mail program: each file opens with how.
+func TestTranscripts(t *testing.T) {
+	for _, script := range transcripts(t) {
 		for _, mode := range script.Modes {
 			t.Run(script.Name+"/"+mode, func(t *testing.T) { runTranscript(t, script, mode) })
 		}

@@ -29,13 +29,32 @@ import (
 
 func tlsState() *tls.ConnectionState { return &tls.ConnectionState{} }
 
+// loginTest is a login, what comes of it, and the reason that the log gives.
+type loginTest struct{ user, password, want, reason string }
+
+func (h *house) checkLogins(t *testing.T, tests []loginTest) {
+	t.Helper()
+	for i, tt := range tests {
+		h.log.Reset()
+		before := h.hasher.count.Load()
+		got := h.try(t, fmt.Sprintf("192.0.%d.1", i), tt.user, tt.password)
+		if got != tt.want || !strings.Contains(h.log.String(), tt.reason) {
+			t.Errorf("%q: %s, want %s; log: %s", tt.user, got, tt.want, h.log)
+		}
+		// The time must not tell why it failed. Counting hashes is exact, a clock is not.
+		if n := h.hasher.count.Load() - before; tt.want == "failed" && n != 1 {
+			t.Errorf("%q, %s: %d hashes", tt.user, tt.reason, n)
+		}
+	}
+}
+
 // If it fails, somebody gets in who should not, or does not who should.
 func TestLogin(t *testing.T) {
 	h, passwords := newHouse(t, nil)
 	if err := h.builtin.SetDisabled(t.Context(), "eve", true); err != nil {
 		t.Fatal(err)
 	}
-	tests := []struct{ user, password, want, reason string }{
+	h.checkLogins(t, []loginTest{
 		{"alice", passwords["alice"], "ok", ""},
 		{"ALICE ", passwords["alice"], "ok", ""},
 		{"alice", passwords["bob"], "failed", "wrong password"},
@@ -49,19 +68,7 @@ func TestLogin(t *testing.T) {
 		{"empty", passwords["alice"], "failed", "user has no password"},
 		{"eve", passwords["eve"], "failed", "user is disabled"},
 		{"eve", "wrong", "failed", "wrong password"},
-	}
-	for i, tt := range tests {
-		h.log.Reset()
-		before := h.hasher.count.Load()
-		got := h.try(t, fmt.Sprintf("192.0.%d.1", i), tt.user, tt.password)
-		if got != tt.want || !strings.Contains(h.log.String(), tt.reason) {
-			t.Errorf("%q: %s, want %s; log: %s", tt.user, got, tt.want, h.log)
-		}
-		// The time must not tell why it failed. Counting hashes is exact, a clock is not.
-		if n := h.hasher.count.Load() - before; tt.want == "failed" && n != 1 {
-			t.Errorf("%q, %s: %d hashes", tt.user, tt.reason, n)
-		}
-	}
+	})
 }
 
 // If it fails, the text of a refusal tells whether the user exists.
