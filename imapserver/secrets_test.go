@@ -34,29 +34,29 @@ func (e everybody) Lookup(_ context.Context, user string) (*auth.Record, error) 
 	return &auth.Record{Name: user, Hash: e.hash}, nil
 }
 
-// record is a log that several servers write to.
-type record struct {
+// logBuffer is a log that several servers write to.
+type logBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (r *record) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.b.Write(p)
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
 }
 
-func (r *record) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.b.String()
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // If this fails, passwords can be read in the log or on the page of metrics by whoever
 // can read these.
 func TestSecretsStayInside(t *testing.T) {
 	sentinel, wrong := "Sentinel"+rand.Text(), "Mistyped"+rand.Text()
-	var log record
+	var log logBuffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	registry := prometheus.NewRegistry()
 	hasher := auth.NewHasher()
@@ -96,7 +96,7 @@ func TestSecretsStayInside(t *testing.T) {
 // own, or hide what it did from whoever reads them on a terminal.
 func TestLogCannotBeForged(t *testing.T) {
 	const forged = "x\r\ntime=2030-01-01 level=INFO msg=login user=root \x1b[2J\x00\u202e\"}"
-	var log record
+	var log logBuffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	hasher := auth.NewHasher()
 	authenticator, err := auth.New(auth.Options{
