@@ -101,6 +101,7 @@ func (s *Selected) Sort(
 	ctx context.Context, version imapserver.View, order []imap.SortKey, uids imap.NumSet,
 ) ([]imap.UID, error) {
 	v := version.(*view)
+	order = effective(order)
 	rows := rowsOf(v, uids)
 	var sorted []imap.UID
 	err := s.svc().engine.View(ctx, s.account.id, func(r store.Reader) error {
@@ -128,6 +129,18 @@ func (s *Selected) Sort(
 		return nil, s.svc().fault(err)
 	}
 	return sorted, nil
+}
+
+// effective returns the criteria without those that come too late: what is equal by a field
+// stays so. A client may name thousands, each of which would go over all messages.
+func effective(order []imap.SortKey) []imap.SortKey {
+	var first []imap.SortKey
+	for _, k := range order {
+		if !slices.ContainsFunc(first, func(f imap.SortKey) bool { return f.Field == k.Field }) {
+			first = append(first, k)
+		}
+	}
+	return first
 }
 
 // sorted returns the UIDs of the rows in order.

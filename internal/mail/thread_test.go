@@ -136,11 +136,25 @@ func TestSort(t *testing.T) {
 		{[]imap.SortKey{{Field: imap.SortSubject}}, "[2 4 1 3]"},
 		{[]imap.SortKey{{Field: imap.SortSubject, Reverse: true}, {Field: imap.SortDate}}, "[3 1 2 4]"},
 		{[]imap.SortKey{{Field: imap.SortFrom}, {Field: imap.SortArrival}}, "[1 2 3 4]"},
+		{[]imap.SortKey{{Field: imap.SortSubject}, {Field: imap.SortSubject, Reverse: true}, {Field: imap.SortDate}}, "[2 4 3 1]"},
 	} {
 		got, err := m.Sort(t.Context(), v, tc.order, all)
 		if err != nil || fmt.Sprint(got) != tc.want {
 			t.Errorf("%v: %v, want %s (%v)", tc.order, got, tc.want, err)
 		}
+	}
+}
+
+// A SORT with thousands of criteria must not go over the messages thousands of times: there
+// are few different ones, and the first of each decides.
+func TestSortByManyCriteria(t *testing.T) {
+	var order []imap.SortKey
+	for i := range 5000 {
+		order = append(order, imap.SortKey{Field: imap.SortSize, Reverse: i > 0}, imap.SortKey{Field: imap.SortDate})
+	}
+	want := []imap.SortKey{{Field: imap.SortSize}, {Field: imap.SortDate}}
+	if got := effective(order); !slices.Equal(got, want) {
+		t.Errorf("%d criteria, want %v", len(got), want)
 	}
 }
 
