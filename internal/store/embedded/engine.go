@@ -101,17 +101,17 @@ func (e *Engine) openParts() error {
 	opts.Lock = lock
 	var db *pebble.DB
 	if err = checkManifest(e.fs, e.dir); err == nil {
-		db, err = openPebble(keys, opts, e.fault)
+		db, err = e.openPebble(keys, opts)
 	}
 	if err != nil {
 		_, _ = lock.Close(), files.close()
 		return openError(err)
 	}
-	if err := checkValueFiles(e.fs, keys, db); err != nil {
-		return errors.Join(err, db.Close(), lock.Close(), files.close())
+	if err := e.fault.arm(); err != nil {
+		_, _ = lock.Close(), files.close()
+		return openError(err)
 	}
 	e.files, e.db, e.lock = files, db, lock
-	e.fault.arm()
 	e.startWork()
 	return nil
 }
@@ -134,10 +134,11 @@ func (e *Engine) stopWork() {
 	<-e.reclaimer.done
 }
 
-// openPebble opens Pebble, which panics if a directory cannot be synced, and expects
-// that the process ends if its manifest cannot be written. It is then left as it is,
-// with a goroutine that never goes on.
-func openPebble(dir string, opts *pebble.Options, f *fault) (*pebble.DB, error) {
+// openPebble opens Pebble and looks whether its files are there. Pebble panics if a
+// directory cannot be synced, and expects that the process ends if its manifest cannot
+// be written, be it by a compaction that begins when it has just been opened. It is then
+// left as it is, with a goroutine that never goes on.
+func (e *Engine) openPebble(dir string, opts *pebble.Options) (*pebble.DB, error) {
 	type result struct {
 		db  *pebble.DB
 		err error
@@ -151,12 +152,17 @@ func openPebble(dir string, opts *pebble.Options, f *fault) (*pebble.DB, error) 
 			}
 			done <- r
 		}()
-		r.db, r.err = pebble.Open(dir, opts)
+		if r.db, r.err = pebble.Open(dir, opts); r.err != nil {
+			return
+		}
+		if err := checkValueFiles(e.fs, dir, r.db); err != nil {
+			r.err = errors.Join(err, r.db.Close())
+		}
 	}()
 	select {
 	case r := <-done:
 		return r.db, r.err
-	case err := <-f.opening:
+	case err := <-e.fault.opening:
 		return nil, err
 	}
 }

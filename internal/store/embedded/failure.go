@@ -32,8 +32,17 @@ func newFault(log *slog.Logger, hook func(error)) *fault {
 	return &fault{log: log, hook: hook, failed: make(chan struct{}), closing: make(chan struct{}), opening: make(chan error, 1)}
 }
 
-// arm is called when the store is open.
-func (f *fault) arm() { f.armed.Store(true) }
+// arm is called when the store is open. It returns what has kept Pebble from being
+// opened after all.
+func (f *fault) arm() error {
+	f.armed.Store(true)
+	select {
+	case err := <-f.opening:
+		return err
+	default:
+		return nil
+	}
+}
 
 // end is called when no more calls run. What is written from then on is in the
 // log already, and is not tried twice.
@@ -76,13 +85,15 @@ func (e *Engine) fail(err error) { e.fault.fail(err) }
 func (e *Engine) failure() error { return e.fault.failure() }
 
 // stopOpening ends the opening of Pebble, which on return would try again for ever.
-// It does not return.
+// It returns only if the store has been opened meanwhile.
 func (f *fault) stopOpening(err error) {
 	select {
 	case f.opening <- err:
 	default: // it was told before
 	}
-	select {}
+	if !f.armed.Load() {
+		select {}
+	}
 }
 
 // errFrozen is what writes get when the storage has failed.

@@ -115,3 +115,23 @@ func TestFatalWhileOpening(t *testing.T) {
 		t.Errorf("open: %v", err)
 	}
 }
+
+// If this fails, a store hangs for ever, and in silence, when Pebble's background work meets
+// a full disk just when the store has been opened.
+func TestFatalWhenJustOpened(t *testing.T) {
+	cause := &os.PathError{Op: "write", Path: "MANIFEST", Err: syscall.ENOSPC}
+	early := newFault(quiet(), nil)
+	early.opening <- cause // the opening has not looked yet
+	if err := openError(early.arm()); !errors.Is(err, store.ErrFull) {
+		t.Errorf("open: %v", err)
+	}
+	late := newFault(quiet(), nil)
+	if err := late.arm(); err != nil {
+		t.Error(err)
+	}
+	late.stopOpening(cause)
+	pebbleLogger{quiet(), late}.Fatalf("%s", cause)
+	if err := late.failure(); !errors.Is(err, store.ErrFailed) {
+		t.Errorf("after the opening: %v", err)
+	}
+}
