@@ -74,7 +74,7 @@ func openError(err error) error {
 			return fmt.Errorf("%w: %s: %v", store.ErrCorrupt, place.ErrorDetail(), err)
 		}
 		return fmt.Errorf("%w: %v", store.ErrCorrupt, err)
-	case errors.Is(err, store.ErrFailed) || isSystemError(err):
+	case errors.Is(err, store.ErrFailed), errors.Is(err, store.ErrCorrupt), isSystemError(err):
 		return err
 	}
 	// What Pebble cannot make sense of and the system did not refuse, a setting in its
