@@ -37,8 +37,8 @@ func (s *Selected) Thread(
 		if err != nil {
 			return err
 		}
-		threads = threadByReferences(rows)
-		return nil
+		threads, err = threadByReferences(ctx, rows)
+		return err
 	})
 	if err != nil {
 		return nil, s.svc().fault(err)
@@ -109,19 +109,25 @@ const maxAncestors = 1000
 // Steps (4) and (6) order siblings by sent date, a dummy by the first of its children.
 // Nothing is sorted but all messages, once: going through them in that order finds the
 // siblings in theirs.
-func threadByReferences(r *sortRows) []*imap.ThreadNode {
+func threadByReferences(ctx context.Context, r *sortRows) ([]*imap.ThreadNode, error) {
 	f := newForest(len(r.at))
-	f.link(r.threads) // (1) and (2)
-	f.prune()         // (3)
+	if err := f.link(ctx, r.threads); err != nil { // (1) and (2)
+		return nil, err
+	}
+	f.prune() // (3)
 	order := r.bySent()
-	f.merge(r, order)          // (4) and (5)
-	return f.threads(r, order) // (6)
+	f.merge(r, order)               // (4) and (5)
+	return f.threads(r, order), nil // (6)
 }
+
+// linksPerCheck is how many messages are linked before it is asked whether to go on: a
+// message may have a thousand references, and each may ask for a thousand ancestors.
+const linksPerCheck = 64
 
 // link makes each reference the parent of the next (1A), and the last one the parent of
 // the message whatever was thought before (1B). Of several messages with one Message-ID, or
 // without any, only the first can be referred to.
-func (f *forest) link(threads [][]byte) {
+func (f *forest) link(ctx context.Context, threads [][]byte) error {
 	byID := make(map[uint64]int32, len(threads)+len(threads)/4)
 	for n, ids := range threads {
 		if len(ids) == 0 {
@@ -133,6 +139,9 @@ func (f *forest) link(threads [][]byte) {
 		}
 	}
 	for i, ids := range threads {
+		if i%linksPerCheck == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		n, last := int32(i), none
 		for k := 9; k < len(ids); k += 8 {
 			id := binary.BigEndian.Uint64(ids[k:])
@@ -151,6 +160,7 @@ func (f *forest) link(threads [][]byte) {
 			f.parent[n] = last
 		}
 	}
+	return nil
 }
 
 // isBelow says whether n is ancestor, or stands below it, or is so deep that nothing

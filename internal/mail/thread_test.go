@@ -2,7 +2,9 @@ package mail
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -99,8 +101,12 @@ func TestThreadLongChain(t *testing.T) {
 		ids := binary.BigEndian.AppendUint64([]byte{0}, uint64(i+1))
 		rows.threads[i] = binary.BigEndian.AppendUint64(ids, uint64(i))
 	}
+	found, err := threadByReferences(t.Context(), rows)
+	if err != nil {
+		t.Fatal(err)
+	}
 	n := 0
-	for _, root := range threadByReferences(rows) {
+	for _, root := range found {
 		for ; root != nil; n++ {
 			if len(root.Children) == 0 {
 				root = nil
@@ -119,6 +125,17 @@ func TestThreadOrderedSubject(t *testing.T) {
 	m := mails(t, "3 Re:_b 1", "1 a 2", "2 b 3", "4 Fwd:_A 4", "5 re:_b 5")
 	if got, want := threads(t, m, imap.ThreadOrderedSubject), "(2 4)(3 (1)(5))"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// A THREAD of messages with very many references must end when its time is over or the
+// client has gone.
+func TestThreadCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	ids := make([]byte, 17)
+	if err := newForest(1).link(ctx, [][]byte{ids}); !errors.Is(err, context.Canceled) {
+		t.Errorf("linked, %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package mail
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"slices"
 	"testing"
@@ -286,7 +287,11 @@ func TestThreadsAgainstReference(t *testing.T) {
 			rows.threads[i] = text
 		}
 		number := func(u imap.UID) uint32 { return uint32(u) }
-		got := string(imapwire.AppendThreads(nil, threadByReferences(rows), number))
+		threads, err := threadByReferences(context.Background(), rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := string(imapwire.AppendThreads(nil, threads, number))
 		want := string(imapwire.AppendThreads(nil, referenceThreads(plain), number))
 		if got != want {
 			t.Fatalf("got  %swant %s", got, want)
