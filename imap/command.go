@@ -74,8 +74,9 @@ func (*Enable) Name() string { return "ENABLE" }
 // Select is SELECT or EXAMINE (RFC 9051 §6.3.2 and §6.3.3).
 type Select struct {
 	Mailbox   string
-	ReadOnly  bool // EXAMINE
-	CondStore bool // (CONDSTORE), RFC 7162 §3.1.8
+	Supplied  string // how the client spelled Mailbox; empty where it is the same
+	ReadOnly  bool   // EXAMINE
+	CondStore bool   // (CONDSTORE), RFC 7162 §3.1.8
 	QResync   *QResync
 }
 
@@ -100,6 +101,7 @@ type QResync struct {
 // Create is CREATE (RFC 9051 §6.3.4) with the USE parameter of RFC 6154 §3.
 type Create struct {
 	Mailbox    string
+	Supplied   string // how the client spelled Mailbox; empty where it is the same
 	SpecialUse []MailboxAttr
 }
 

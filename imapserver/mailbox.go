@@ -18,6 +18,10 @@ func (a *authenticated) create(ctx context.Context, cmd *imap.Create) (outcome, 
 	if err != nil {
 		return outcome{}, err
 	}
+	if cmd.Supplied != "" && a.enabled.rev2 { // RFC 9051 §6.3.9.7
+		data := imapwire.ListData{Name: cmd.Mailbox, OldName: cmd.Supplied}
+		a.put(imapwire.AppendList(a.buf(), &data, a.enabled.utf8Names()))
+	}
 	return outcome{code: imapwire.CodeMailboxID(id)}, nil // RFC 8474 §4.1
 }
 

@@ -52,7 +52,7 @@ func (s *selected) announce(ctx context.Context, cmd *imap.Select) error {
 	s.tellKeywords()
 	s.put(imapwire.AppendExists(s.buf(), s.base.Len()))
 	if s.enabled.rev2 {
-		if err := s.announceName(ctx); err != nil {
+		if err := s.announceName(ctx, cmd.Supplied); err != nil {
 			return err
 		}
 	} else {
@@ -76,8 +76,9 @@ func (s *selected) tellCode(code imap.Code, text string) {
 	s.put(imapwire.AppendUntagged(s.buf(), imap.OK, code, text))
 }
 
-// announceName sends the LIST response that IMAP4rev2 wants (RFC 9051 §6.3.2).
-func (s *selected) announceName(ctx context.Context) error {
+// announceName sends the LIST response that IMAP4rev2 wants, with OLDNAME where the
+// client spelled the name in another way (RFC 9051 §6.3.2).
+func (s *selected) announceName(ctx context.Context, supplied string) error {
 	infos, err := s.account.Mailboxes(ctx)
 	if err != nil {
 		return err
@@ -91,7 +92,7 @@ func (s *selected) announceName(ctx context.Context) error {
 			node.hasChildren = true
 		}
 	}
-	data := imapwire.ListData{Name: node.name, Attrs: node.attributes(listExtended)}
+	data := imapwire.ListData{Name: node.name, Attrs: node.attributes(listExtended), OldName: supplied}
 	s.put(imapwire.AppendList(s.buf(), &data, s.enabled.utf8Names()))
 	return nil
 }

@@ -30,17 +30,33 @@ var (
 
 // mailbox reads a mailbox name as UTF-8. INBOX in any case is imap.Inbox.
 func (d *Decoder) mailbox() string {
-	name := d.mailboxPattern(classAString)
-	if strings.EqualFold(name, imap.Inbox) && len(name) == len(imap.Inbox) {
-		return imap.Inbox
-	}
+	name, _ := d.spelledMailbox()
 	return name
 }
 
-// mailboxPattern reads a mailbox name, or with classList a pattern, as UTF-8 in the
-// composed form (NFC), so that two spellings of one name are one mailbox
-// (RFC 9051 §5.1, RFC 5198 §2).
+// spelledMailbox is mailbox for commands that tell the client where its spelling is
+// not the name: supplied is that spelling, or empty where it is the name.
+func (d *Decoder) spelledMailbox() (name, supplied string) {
+	supplied = d.mailboxText(classAString)
+	name = norm.NFC.String(supplied)
+	if strings.EqualFold(name, imap.Inbox) && len(name) == len(imap.Inbox) {
+		name = imap.Inbox
+	}
+	if name == supplied {
+		return name, ""
+	}
+	return name, supplied
+}
+
+// mailboxPattern reads a reference name, or with classList a pattern, as UTF-8.
 func (d *Decoder) mailboxPattern(class uint8) string {
+	return norm.NFC.String(d.mailboxText(class))
+}
+
+// mailboxText reads a mailbox name, or with classList a pattern, as UTF-8. What it
+// stands for is its composed form (NFC), so that two spellings of one name are one
+// mailbox (RFC 9051 §5.1, RFC 5198 §2).
+func (d *Decoder) mailboxText(class uint8) string {
 	raw := string(d.rawString(class))
 	if d.err != nil {
 		return ""
@@ -49,13 +65,13 @@ func (d *Decoder) mailboxPattern(class uint8) string {
 		if !utf8.ValidString(raw) {
 			d.fail(errUTF8.Error())
 		}
-		return norm.NFC.String(raw)
+		return raw
 	}
 	name, err := DecodeMailbox(raw)
 	if err != nil {
 		d.fail(err.Error())
 	}
-	return norm.NFC.String(name)
+	return name
 }
 
 // DecodeMailbox turns a name in modified UTF-7 into UTF-8 (RFC 3501 §5.1.3). Only the
@@ -208,7 +224,7 @@ func forbiddenInMailbox(r rune) bool {
 func (d *Decoder) create() imap.Command {
 	c := &imap.Create{}
 	d.sp()
-	c.Mailbox = d.mailbox()
+	c.Mailbox, c.Supplied = d.spelledMailbox()
 	if d.atEnd() || !d.sp() {
 		return c
 	}

@@ -10,7 +10,7 @@ import (
 func (d *Decoder) selectMailbox(readOnly bool) imap.Command {
 	c := &imap.Select{ReadOnly: readOnly}
 	d.sp()
-	c.Mailbox = d.mailbox()
+	c.Mailbox, c.Supplied = d.spelledMailbox()
 	if d.atEnd() || !d.sp() {
 		return c
 	}
