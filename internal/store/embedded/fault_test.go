@@ -135,3 +135,13 @@ func TestFatalWhenJustOpened(t *testing.T) {
 		t.Errorf("after the opening: %v", err)
 	}
 }
+
+// If this fails, a server that starts on a disk without room for a table tries again for
+// ever, in silence: Pebble does not open before what its log has is flushed.
+func TestNoRoomToFlushWhileOpening(t *testing.T) {
+	f := &guardedFile{fs: newGuardedFS(nil, newFault(quiet(), nil), nil), role: roleTable}
+	go f.strike(syscall.ENOSPC)
+	if err := openError(<-f.fs.fault.opening); !errors.Is(err, store.ErrFull) {
+		t.Errorf("open: %v", err)
+	}
+}

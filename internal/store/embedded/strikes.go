@@ -64,6 +64,9 @@ func (f *guardedFile) strike(err error) {
 	case noSpace(err) && f.compaction:
 		s.strike() // it has time
 	case noSpace(err):
+		if !f.fs.fault.armed.Load() {
+			f.fs.fault.stopOpening(err) // Pebble waits for the flush, and nobody is told
+		}
 		s.full()
 	case s.strike() > maxStrikes && !f.compaction:
 		f.fs.fault.fail(err)
