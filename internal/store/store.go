@@ -11,14 +11,15 @@
 //  3. Update functions of one account run one after the other, each seeing all
 //     that the earlier ones wrote. Several may be applied before the first of
 //     them is durable.
-//  4. Update returns nil only when the transaction is durable. After an error
-//     from the function nothing is applied. After ErrFailed it is unknown whether
-//     the transaction will be there after a restart; nothing may be acknowledged.
-//  5. The function given to Update may run more than once; only its last run
-//     counts. It must touch nothing but its Tx. It must not keep a slice that it
-//     got from the Tx or an Iterator, unless it copies it.
+//  4. Update returns nil only when the transaction is durable, and so does the
+//     wait that Apply returns. After an error from the function nothing is
+//     applied. After ErrFailed it is unknown whether the transaction will be there
+//     after a restart; nothing may be acknowledged.
+//  5. The function given to Update or Apply may run more than once; only its last
+//     run counts. It must touch nothing but its Tx. It must not keep a slice that
+//     it got from the Tx or an Iterator, unless it copies it.
 //  6. Functions given to Tx.OnApply run once, after the transaction is applied and
-//     before the account's next Update function begins.
+//     before the account's next update function begins.
 //  7. A blob can be read from the moment the transaction that adopted it is
 //     applied until one that drops it is. Adopting a blob and everything else in
 //     the transaction become durable together.
@@ -71,6 +72,10 @@ type Engine interface {
 
 	// Update calls fn and commits what it wrote.
 	Update(ctx context.Context, id AccountID, fn func(Tx) error) error
+
+	// Apply is Update without its end: the transaction is applied, and wait returns when
+	// it is durable too, or never will be. wait must be called, once. Close waits for it.
+	Apply(ctx context.Context, id AccountID, fn func(Tx) error) (wait func() error, err error)
 
 	// NewBlob begins a blob of the account. size is what the caller expects; it
 	// may be wrong and only chooses a good place.

@@ -13,19 +13,50 @@ import (
 // is applied; the sync that makes it durable is waited for outside, so one sync
 // may cover many transactions, also of the same account.
 func (e *Engine) Update(ctx context.Context, id store.AccountID, fn func(store.Tx) error) error {
-	if err := e.enter(); err != nil {
-		return err
-	}
-	defer e.exit()
-	if err := e.backlog.admit(ctx); err != nil {
-		return err
-	}
-	a := e.accounts.acquire(id)
-	defer e.accounts.release(a)
-	t, err := e.runAndApply(ctx, a, fn)
+	a, t, err := e.begin(ctx, id, fn)
 	if err != nil {
 		return err
 	}
+	return e.end(ctx, a, t)
+}
+
+// Apply implements store.Engine.
+func (e *Engine) Apply(ctx context.Context, id store.AccountID, fn func(store.Tx) error) (wait func() error, err error) {
+	a, t, err := e.begin(ctx, id, fn)
+	if err != nil {
+		return nil, err
+	}
+	ctx = context.WithoutCancel(ctx)
+	return func() error { return e.end(ctx, a, t) }, nil
+}
+
+// begin applies a transaction, of which end must then be called.
+func (e *Engine) begin(ctx context.Context, id store.AccountID, fn func(store.Tx) error) (a *account, t *tx, err error) {
+	if err := e.enter(); err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if t == nil {
+			e.exit()
+		}
+	}()
+	if err := e.backlog.admit(ctx); err != nil {
+		return nil, nil, err
+	}
+	a = e.accounts.acquire(id)
+	defer func() {
+		if t == nil {
+			e.accounts.release(a)
+		}
+	}()
+	t, err = e.runAndApply(ctx, a, fn)
+	return a, t, err
+}
+
+// end waits until a transaction that was applied is durable.
+func (e *Engine) end(ctx context.Context, a *account, t *tx) error {
+	defer e.exit()
+	defer e.accounts.release(a)
 	return e.settle(ctx, a, t)
 }
 

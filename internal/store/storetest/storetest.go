@@ -35,6 +35,7 @@ func Run(t *testing.T, newStore NewFunc) {
 		{"3 accounts do not wait for each other", testAccountsConcurrent},
 		{"4 nothing is applied after an error", testUpdateError},
 		{"4 an update is there after opening again", testDurable},
+		{"4 an applied update is built upon, and durable in the end", testApply},
 		{"4 a panic applies nothing", testUpdatePanic},
 		{"5 a function may run more than once", testRunAgain},
 		{"6 applied functions run once and in order", testOnApply},

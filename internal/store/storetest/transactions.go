@@ -191,6 +191,48 @@ func testDurable(t *testing.T, f *fixture) {
 	}
 }
 
+// If this fails, a change that was answered early is not built upon, or is lost although
+// somebody waited for it.
+func testApply(t *testing.T, f *fixture) {
+	var waits []func() error
+	for i := range 20 {
+		wait, err := f.e.Apply(f.ctx, 1, func(tx store.Tx) error {
+			if v, _ := tx.Get([]byte("n")); i > 0 && string(v) != strconv.Itoa(i) {
+				t.Errorf("update %d begins at %q", i, v)
+			}
+			increment(tx)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		waits = append(waits, wait)
+	}
+	slices.Reverse(waits)
+	for _, wait := range waits {
+		if err := wait(); err != nil {
+			t.Errorf("wait: %v", err)
+		}
+	}
+	f.wantDump(1, "n=20")
+	f.reopen()
+	f.wantDump(1, "n=20")
+
+	mine := errors.New("mine")
+	wait, err := f.e.Apply(f.ctx, 1, func(tx store.Tx) error { increment(tx); return mine })
+	if err != mine || wait != nil {
+		t.Errorf("the error came back as %v", err)
+	}
+	// The wait is no longer the caller's context's business.
+	ctx, cancel := context.WithCancel(f.ctx)
+	wait, err = f.e.Apply(ctx, 1, func(store.Tx) error { return nil })
+	cancel()
+	if err != nil || wait() != nil {
+		t.Errorf("apply of nothing: %v", err)
+	}
+	f.wantDump(1, "n=20")
+}
+
 // If this fails, a bug in one session blocks the account for all others.
 func testUpdatePanic(t *testing.T, f *fixture) {
 	wantPanic(t, "Update", func() {
@@ -198,6 +240,9 @@ func testUpdatePanic(t *testing.T, f *fixture) {
 			tx.Set([]byte("k"), []byte("v"))
 			panic("on purpose")
 		})
+	})
+	wantPanic(t, "Apply", func() {
+		_, _ = f.e.Apply(f.ctx, 1, func(store.Tx) error { panic("on purpose") })
 	})
 	wantPanic(t, "View", func() {
 		_ = f.e.View(f.ctx, 1, func(store.Reader) error { panic("on purpose") })
@@ -290,6 +335,7 @@ func testClosed(t *testing.T, f *fixture) {
 	calls := map[string]func() error{
 		"View":     func() error { return f.e.View(f.ctx, 1, func(store.Reader) error { return nil }) },
 		"Update":   func() error { return f.e.Update(f.ctx, 1, func(store.Tx) error { return nil }) },
+		"Apply":    func() error { _, err := f.e.Apply(f.ctx, 1, func(store.Tx) error { return nil }); return err },
 		"NewBlob":  func() error { _, err := f.e.NewBlob(f.ctx, 1, 0); return err },
 		"OpenBlob": func() error { _, err := f.e.OpenBlob(f.ctx, 1, ref.Info().ID); return err },
 		"Accounts": func() error { return f.e.Accounts(f.ctx, func(store.AccountID) error { return nil }) },

@@ -125,11 +125,19 @@ func (l *Ledger) transact(ctx context.Context, e store.Engine, id store.AccountI
 		refs = append(refs, ref)
 	}
 	var number uint64
-	err := e.Update(ctx, id, func(tx store.Tx) (err error) {
+	fn := func(tx store.Tx) (err error) {
 		number, err = l.record(tx, tag, refs)
 		return err
-	})
-	if err != nil {
+	}
+	if rng.IntN(4) == 0 {
+		wait, err := e.Apply(ctx, id, fn)
+		if err != nil {
+			return err
+		}
+		if err := wait(); err != nil {
+			return err
+		}
+	} else if err := e.Update(ctx, id, fn); err != nil {
 		return err
 	}
 	l.tell(id, number, tag)
