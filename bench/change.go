@@ -33,6 +33,15 @@ func (t *turn) runStoreOne(n int) error {
 		func(c *client.Conn, i int) error { return c.Do(toggle(fmt.Sprint(8+i%conns), i/conns, `\Flagged`)) })
 }
 
+// runStoreEarly is runStoreOne with Tidemark set to what Dovecot does: to answer before
+// the disk has it.
+func (t *turn) runStoreEarly(n int) error {
+	if err := t.srv.RestartWith("storage.early_flags=true"); err != nil {
+		return err
+	}
+	return errors.Join(t.runStoreOne(n), t.srv.RestartWith())
+}
+
 func (t *turn) runStoreAll() error {
 	m := t.opts.bigMailbox()
 	c, err := t.open(m.user, m.name)

@@ -178,6 +178,15 @@ func changeWorkloads(o *options) []workload {
 			run:  func(t *turn) error { return t.runStoreOne(o.scaled(1000)) },
 		},
 		{
+			name: "store-early",
+			rows: []row{
+				{name: "STORE +FLAGS on one message, early_flags", unit: millis, goal: 2, op: "STORE"},
+				{name: "STORE +FLAGS on one message, early_flags, 8 connections", unit: perSecond, higher: true, op: "STORE"},
+			},
+			data: []mailbox{o.fullMailbox()},
+			run:  func(t *turn) error { return t.runStoreEarly(o.scaled(1000)) },
+		},
+		{
 			name: "store-all",
 			rows: []row{{name: "STORE 1:* on " + number(o.messages), unit: millis, goal: 3, op: "STORE"}},
 			data: big,

@@ -182,6 +182,10 @@ type Mailbox interface {
 	// Store changes flags in one transaction.
 	Store(ctx context.Context, c StoreChange) (StoreResult, error)
 
+	// Settle waits until all that Store has answered early is durable. An error means
+	// that it may never be. Not to be called while Store runs.
+	Settle(ctx context.Context) error
+
 	// Expunge removes those of uids that are \Deleted; nil means all that are.
 	Expunge(ctx context.Context, uids imap.NumSet) error
 
@@ -305,6 +309,10 @@ type StoreChange struct {
 	Op             imap.StoreOp
 	Flags          []imap.Flag
 	UnchangedSince *imap.ModSeq
+
+	// Early asks for the result before the change is durable. Its After is then for this
+	// session alone, and View comes to it later.
+	Early bool
 }
 
 // StoreResult tells of a finished Store. Before is the version the change was made

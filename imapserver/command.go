@@ -33,6 +33,8 @@ const (
 	holdsNumbers
 	// heavy counts against Limits.HeavyPerUser.
 	heavy
+	// unsettled commands need not wait until flags that were answered early are durable.
+	unsettled
 )
 
 // commands is the table of commands. A handler's parameter types say in which
@@ -69,8 +71,8 @@ var commands = map[string]command{
 	"UID EXPUNGE": {run: inMailbox((*selected).uidExpunge), flags: syncAfter},
 	"FETCH":       {run: inMailbox((*selected).fetch), flags: syncBefore | syncAfter | holdsNumbers},
 	"UID FETCH":   {run: inMailbox((*selected).fetch), flags: syncBefore | syncAfter},
-	"STORE":       {run: inMailbox((*selected).store), flags: syncAfter | holdsNumbers},
-	"UID STORE":   {run: inMailbox((*selected).store), flags: syncAfter},
+	"STORE":       {run: inMailbox((*selected).store), flags: syncAfter | holdsNumbers | unsettled},
+	"UID STORE":   {run: inMailbox((*selected).store), flags: syncAfter | unsettled},
 	"SEARCH":      {run: inMailbox((*selected).search), flags: syncBefore | syncAfter | holdsNumbers | heavy},
 	"UID SEARCH":  {run: inMailbox((*selected).search), flags: syncBefore | syncAfter | heavy},
 	"SORT":        {run: inMailbox((*selected).sort), flags: syncBefore | syncAfter | holdsNumbers | heavy},
@@ -171,6 +173,11 @@ func (c *conn) perform(ctx context.Context, row command, cmd imap.Command) (outc
 	before, _ := c.state.(*selected)
 	if before != nil {
 		before.told = told{}
+		if row.flags&unsettled == 0 {
+			if err := before.settle(ctx); err != nil {
+				return outcome{}, err
+			}
+		}
 		if row.flags&syncBefore != 0 {
 			if err := before.sync(false); errors.Is(err, errGone) {
 				// RFC 2180 §3.3 has the BYE alone; each command gets its tagged answer too.

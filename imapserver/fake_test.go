@@ -288,6 +288,8 @@ func (s *fakeSession) Store(_ context.Context, c StoreChange) (StoreResult, erro
 	return StoreResult{Before: before, After: s.view()}, nil
 }
 
+func (s *fakeSession) Settle(context.Context) error { return nil }
+
 func (s *fakeSession) Expunge(_ context.Context, uids imap.NumSet) error {
 	var dead []imap.UID
 	for _, r := range s.view().rows {

@@ -74,19 +74,22 @@ func (s *selected) tellVanished(ctx context.Context, cmd *imap.Fetch) error {
 }
 
 // markSeen sets \Seen on messages whose content was fetched without PEEK, in one
-// change; the sync behind the command tells it. That it could not be set, because the
-// disk is full say, is no reason to call a FETCH failed that has sent everything.
+// change, and tells it. That it could not be set, because the disk is full say, is no
+// reason to call a FETCH failed that has sent everything.
 func (s *selected) markSeen(ctx context.Context, uids imap.NumSet) error {
 	if len(uids) == 0 {
 		return nil
 	}
-	_, err := s.mailbox.Store(ctx, StoreChange{
-		UIDs: uids, Op: imap.StoreAdd, Flags: []imap.Flag{imap.FlagSeen},
+	result, err := s.mailbox.Store(ctx, StoreChange{
+		UIDs: uids, Op: imap.StoreAdd, Flags: []imap.Flag{imap.FlagSeen}, Early: s.storesEarly(),
 	})
 	var refusal *imap.Error
 	if errors.As(err, &refusal) || errors.Is(err, ErrUnavailable) {
 		s.log.Debug("messages not marked as seen", "error", err)
 		return nil
+	}
+	if err == nil {
+		s.advance(result.After, false)
 	}
 	return err
 }

@@ -33,6 +33,10 @@ type Options struct {
 
 	Limits Limits
 
+	// EarlyFlags lets changes of flags be answered before they are durable, to clients
+	// that are not told MODSEQs. A power cut may then undo what a client was told.
+	EarlyFlags bool
+
 	// Name and Version are what ID tells (RFC 2971). An empty one is left out.
 	Name, Version string
 

@@ -17,6 +17,9 @@ func (s *selected) store(ctx context.Context, cmd *imap.Store) (outcome, error) 
 		return outcome{}, err
 	}
 	if cmd.UnchangedSince != nil {
+		if err := s.settle(ctx); err != nil {
+			return outcome{}, err
+		}
 		s.enableCondStore()
 	}
 	seqs, err := s.resolve(cmd.Set, cmd.UID)
@@ -25,7 +28,7 @@ func (s *selected) store(ctx context.Context, cmd *imap.Store) (outcome, error) 
 	}
 	uids := s.base.UIDs(seqs)
 	result, err := s.mailbox.Store(ctx, StoreChange{
-		UIDs: uids, Op: cmd.Op, Flags: cmd.Flags, UnchangedSince: cmd.UnchangedSince,
+		UIDs: uids, Op: cmd.Op, Flags: cmd.Flags, UnchangedSince: cmd.UnchangedSince, Early: s.storesEarly(),
 	})
 	if err != nil {
 		return outcome{}, err
@@ -33,6 +36,22 @@ func (s *selected) store(ctx context.Context, cmd *imap.Store) (outcome, error) 
 	stored := uids.Minus(result.Modified)
 	s.tellStored(result, stored, cmd.Silent)
 	return s.stored(cmd, result, stored)
+}
+
+// storesEarly says whether changes of flags are answered before they are durable. A client
+// that is told MODSEQs waits: after a power cut one of them could stand for another change,
+// and the client would never hear of that.
+func (s *selected) storesEarly() bool { return s.srv.opts.EarlyFlags && !s.enabled.condStore }
+
+// settle waits until the flags that were answered early are durable. If that fails the
+// session cannot go on, since its client knows what may never have been.
+func (s *selected) settle(ctx context.Context) error {
+	err := s.mailbox.Settle(ctx)
+	if err == nil {
+		return nil
+	}
+	refusal := s.fault("STORE", err)
+	return &bye{refusal.Code, refusal.Text, "flags could not be stored"}
 }
 
 // checkFlags refuses flags that only a standard could define (RFC 9051 §2.3.2).

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -52,6 +53,9 @@ type Server struct {
 	opts    Options
 	dir     string
 	command []string
+	// more are arguments for the time being; with turns settings into such.
+	more []string
+	with func(settings []string) []string
 	// ready waits until the server accepts connections.
 	ready func(*Server) error
 	// forget removes what the server has derived from the mail of a mailbox.
@@ -74,7 +78,7 @@ func (s *Server) Start() error {
 	}
 	defer log.Close()
 	s.group = g
-	s.cmd = g.command(s.command)
+	s.cmd = g.command(slices.Concat(s.command, s.more))
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {
 		return errors.Join(err, g.remove())
@@ -113,6 +117,16 @@ func (s *Server) Stop() error {
 // Restart stops the server and starts it again, so that nothing is left of what it kept
 // in memory.
 func (s *Server) Restart() error { return errors.Join(s.Stop(), s.Start()) }
+
+// RestartWith is Restart with further settings of Tidemark's, of the form
+// section.key=value, which hold until the next RestartWith. Another server is restarted
+// as it was.
+func (s *Server) RestartWith(settings ...string) error {
+	if s.with != nil {
+		s.more = s.with(settings)
+	}
+	return s.Restart()
+}
 
 // Forget restarts the server and removes what it has derived from the mail of the
 // mailbox beside the mail itself: the next client is the first that ever asks.

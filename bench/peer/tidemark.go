@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -56,6 +57,7 @@ func NewTidemark(binary string, opts Options, extra []string) (*Server, error) {
 		IMAPS: addrs[0], LMTP: addrs[1], opts: opts, dir: dir,
 	}
 	s.command = withSettings(binary, settings, "serve")
+	s.with = asArguments
 	s.ready = func(s *Server) error {
 		if err := s.accepts(s.IMAPS, s.LMTP); err != nil {
 			return err
@@ -66,7 +68,11 @@ func NewTidemark(binary string, opts Options, extra []string) (*Server, error) {
 }
 
 func withSettings(binary string, settings []string, command ...string) []string {
-	args := append([]string{binary}, command...)
+	return slices.Concat([]string{binary}, command, asArguments(settings))
+}
+
+func asArguments(settings []string) []string {
+	var args []string
 	for _, set := range settings {
 		args = append(args, "--set", set)
 	}

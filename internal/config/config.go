@@ -301,6 +301,11 @@ type Storage struct {
 	// The room that is left free on the disk. With less, no mail is taken, and reading
 	// and deleting go on. 0 means 128 MiB, or a twentieth of the disk if that is less.
 	MinFree Size `toml:"min_free" min:"0" max:"1TB"`
+	// Answer a change of flags as soon as it is made, without waiting for the disk, to
+	// mail programs that do not use CONDSTORE. The disk is written to at once all the same,
+	// and nobody else is told before; but a power cut in the moment between can undo a
+	// change that was answered. Mail itself is never answered early.
+	EarlyFlags bool `toml:"early_flags"`
 }
 
 // Admin is how the other commands talk to a running server.

@@ -85,6 +85,7 @@ var docs = map[string]string{
 	"storage":                              "How the disk and the memory for it are used.",
 	"storage.cache_size":                   "The memory used to keep parts of the store that were read lately. While little mail comes in, 64 MiB that are set aside for new mail are used for it, too.",
 	"storage.min_free":                     "The room that is left free on the disk. With less, no mail is taken, and reading and deleting go on. 0 means 128 MiB, or a twentieth of the disk if that is less.",
+	"storage.early_flags":                  "Answer a change of flags as soon as it is made, without waiting for the disk, to mail programs that do not use CONDSTORE. The disk is written to at once all the same, and nobody else is told before; but a power cut in the moment between can undo a change that was answered. Mail itself is never answered early.",
 	"admin":                                "How the other commands talk to a running server.",
 	"admin.socket":                         "The unix socket of the administration commands. A relative path lies in the data directory. Only the server's own user and root can use it.",
 	"metrics":                              "What monitoring reads.",

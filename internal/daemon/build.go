@@ -43,6 +43,7 @@ func (s *server) build(healthy func() error) error {
 		Logger:        s.log,
 		TLS:           fixed(s.certs.TLSConfig("imap")),
 		Limits:        imapLimits(c),
+		EarlyFlags:    c.Storage.EarlyFlags,
 		Name:          "Tidemark",
 		Version:       s.o.Version,
 		Charsets:      charset,

@@ -57,24 +57,30 @@ type change struct {
 // came of it. before and after are the views without and with the change; they are
 // the same if fn made no record.
 func (m *mailbox) update(ctx context.Context, fn func(c *change) error) (before, after *view, err error) {
-	err = m.account.svc.engine.Update(ctx, m.account.id, func(tx store.Tx) error {
-		c, err := m.begin(tx)
-		if err != nil {
-			return err
-		}
-		before = c.view
-		if err := fn(c); err != nil {
-			return err
-		}
-		after = c.view
-		c.finish()
-		return nil
-	})
+	err = m.account.svc.engine.Update(ctx, m.account.id, m.transaction(fn, &before, &after))
 	if err != nil {
 		return nil, nil, m.account.svc.fault(err)
 	}
 	m.publish(after)
 	return before, after, nil
+}
+
+// transaction makes the engine's function of fn. It leaves the views without and with the
+// change in before and after.
+func (m *mailbox) transaction(fn func(c *change) error, before, after **view) func(store.Tx) error {
+	return func(tx store.Tx) error {
+		c, err := m.begin(tx)
+		if err != nil {
+			return err
+		}
+		*before = c.view
+		if err := fn(c); err != nil {
+			return err
+		}
+		*after = c.view
+		c.finish()
+		return nil
+	}
 }
 
 // begin returns a change of m within tx, in which m must not have been changed yet.

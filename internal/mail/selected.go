@@ -15,6 +15,9 @@ type Selected struct {
 	acct     *Account
 	name     string
 	readOnly bool
+
+	early     *earlyChange // the last that Settle has to wait for; nil for none
+	unsettled int          // how many there are
 }
 
 var _ imapserver.Mailbox = (*Selected)(nil)
@@ -51,8 +54,9 @@ func (s *Selected) ClaimRecent(v imapserver.View) imap.UID {
 
 // Close ends the session's use of the mailbox.
 func (s *Selected) Close() error {
+	err := s.Settle(context.Background())
 	s.account.release(s.mailbox)
-	return nil
+	return err
 }
 
 // Since says what has happened between modseq and v (RFC 7162 §3.2.5).
@@ -117,8 +121,12 @@ func (s *Selected) svc() *Service { return s.account.svc }
 // Store changes flags (RFC 9051 §6.4.6). Messages whose flags stay as they are keep
 // their MODSEQ.
 func (s *Selected) Store(ctx context.Context, req imapserver.StoreChange) (imapserver.StoreResult, error) {
+	update := s.update
+	if req.Early {
+		update = s.updateEarly
+	}
 	var modified imap.NumSet
-	before, after, err := s.update(ctx, func(c *change) error {
+	before, after, err := update(ctx, func(c *change) error {
 		uids := req.UIDs
 		modified = nil
 		if req.UnchangedSince != nil {

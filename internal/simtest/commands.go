@@ -134,6 +134,12 @@ func (s *sim) opStore() {
 	}
 	s.box(c).store(t.live, op, flags)
 	s.stored(c, t, silent, func(k known) flagSet { return op.apply(k.flags, flags) })
+	if s.early && rapid.Bool().Draw(s.t, "again") {
+		s.run(c, t.during("STORE"), fmt.Sprintf("%s %s +FLAGS %s", t.verb("STORE"), t.set, flags))
+		s.box(c).store(t.live, storeAdd, flags)
+		s.stored(c, t, false, nil)
+	}
+	s.settle(c)
 	s.afterwards(c)
 }
 
@@ -230,6 +236,7 @@ func (s *sim) opFetch() {
 			s.fatalf("FETCH: UID %d has flags %v, not %v", k.uid, m.messages[i].flags, k.flags)
 		}
 	}
+	s.settle(c)
 	s.afterwards(c)
 }
 

@@ -71,6 +71,8 @@ type Options struct {
 	Logger  *slog.Logger          // nil for the test's output, errors only
 	Metrics prometheus.Registerer // nil for none
 	Limits  imapserver.Limits
+
+	EarlyFlags bool // see imapserver.Options
 }
 
 // Start starts a server without users. The test's end stops it. seed decides
@@ -96,13 +98,7 @@ func StartWith(t testing.TB, seed uint64, o Options) *Server {
 	return s
 }
 
-// start is Start without the end. Errors of the server are logged to log.
-func start(log io.Writer, t tester, seed uint64) *Server {
-	s := prepare(log, t, seed)
-	s.start()
-	return s
-}
-
+// prepare makes a Server that does not run. Errors of the server are logged to log.
 func prepare(log io.Writer, t tester, seed uint64) *Server {
 	s := &Server{
 		t:        t,
@@ -176,6 +172,7 @@ func (s *Server) start() {
 			Authenticator: s.authenticator(),
 			Logger:        log,
 			Limits:        s.options.Limits,
+			EarlyFlags:    s.options.EarlyFlags,
 			Metrics:       s.options.Metrics,
 			TLS:           func() *tls.Config { return s.tls },
 			Name:          "Tidemark",

@@ -31,6 +31,7 @@ type sim struct {
 	server   server
 	accounts map[string]account
 	sessions []*session
+	early    bool // the server answers changes of flags early
 	bodies   int
 	log      strings.Builder
 }
@@ -169,6 +170,14 @@ func (s *sim) afterwards(c *session) {
 		if w.idle && w.conn != nil {
 			s.awaitPush(w)
 		}
+	}
+}
+
+// settle has a session wait until the flags it has changed are durable, and others are
+// told of them.
+func (s *sim) settle(c *session) {
+	if s.early {
+		s.sync(c)
 	}
 }
 

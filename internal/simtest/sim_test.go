@@ -40,6 +40,9 @@ func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		srv, users := subject(t, rt)
 		s := newSim(rt, srv, users)
+		if own, ok := srv.(*Server); ok {
+			s.early = own.options.EarlyFlags
+		}
 		defer s.close()
 		rt.Repeat(s.actions())
 		s.t = rt
@@ -70,7 +73,9 @@ func subject(t *testing.T, rt *rapid.T) (server, [2]string) {
 		n := userNumber.Add(1)
 		return other{}, [2]string{fmt.Sprintf("alice%d", n), fmt.Sprintf("bob%d", n)}
 	}
-	srv := start(t.Output(), rt, rapid.Uint64().Draw(rt, "seed"))
+	srv := prepare(t.Output(), rt, rapid.Uint64().Draw(rt, "seed"))
+	srv.options.EarlyFlags = rapid.Bool().Draw(rt, "early flags")
+	srv.start()
 	rt.Cleanup(srv.stop)
 	users := [2]string{"alice", "bob"}
 	for _, u := range users {
