@@ -24,6 +24,20 @@ func Fold(dst []byte, s string) []byte {
 // foldBytes is Fold for a piece of a text. If more is to come, an incomplete
 // character at its end is not folded but returned as rest.
 func foldBytes(dst, s []byte, more bool) (folded, rest []byte) {
+	return folder{}.fold(dst, s, more)
+}
+
+// folder folds text to look for a key in it.
+type folder struct {
+	// ascii says that the key is ASCII. Characters that it cannot lie in are left out then,
+	// each run of them for one octet that is in no folded text.
+	ascii bool
+}
+
+// barrier stands for characters that no key lies in.
+const barrier = 0xff
+
+func (f folder) fold(dst, s []byte, more bool) (folded, rest []byte) {
 	out, n := dst[:cap(dst)], len(dst)
 	for i := 0; i < len(s); {
 		if room := len(s) - i + wordSize; len(out)-n < room {
@@ -34,6 +48,13 @@ func foldBytes(dst, s []byte, more bool) (folded, rest []byte) {
 			k := foldASCII(out[n:], s[i:])
 			i, n = i+k, n+k
 			continue
+		}
+		if f.ascii && s[i] >= firstForeign {
+			if k := foreignRun(s[i:]); k > 0 {
+				out[n] = barrier
+				i, n = i+k, n+1
+				continue
+			}
 		}
 		if i+1 < len(s) {
 			if f := pairFold(s[i], s[i+1]); f != 0 {
@@ -59,6 +80,42 @@ func foldBytes(dst, s []byte, more bool) (folded, rest []byte) {
 	}
 	return out[:n], nil
 }
+
+// foreignRun returns how many octets at the start of s are characters without ASCII in
+// their folds. It knows those that most texts in scripts other than Latin and Greek consist
+// of: Cyrillic, kana and ideographs.
+func foreignRun(s []byte) int {
+	i := 0
+	for i+2 < len(s) {
+		switch c := s[i]; {
+		case c>>2 == firstForeign>>2 && isContinuation(s[i+1]):
+			i += 2
+		case isForeign(c, s[i+1], s[i+2]):
+			i += 3
+		default:
+			return i
+		}
+	}
+	return i
+}
+
+// firstForeign is the first octet of Cyrillic, in UTF-8. It and the next three are followed by one more.
+const firstForeign = 0xd0
+
+// isForeign says whether three octets are an ideograph or kana. The sound marks that stand
+// alone (U+309B, U+309C) have a space in their folds.
+func isForeign(a, b, c byte) bool {
+	switch {
+	case !isContinuation(b) || !isContinuation(c):
+		return false
+	case a == 0xe3:
+		return b == 0x81 || b == 0x83 || b == 0x82 && c != 0x9b && c != 0x9c
+	}
+	return 0xe4 <= a && a <= 0xe9
+}
+
+// isContinuation says whether an octet of UTF-8 goes on with a character.
+func isContinuation(c byte) bool { return c&0xc0 == 0x80 }
 
 // foldASCII writes the fold of the ASCII characters that src begins with to dst, and
 // returns their number. It may write up to wordSize octets more.

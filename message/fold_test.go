@@ -42,6 +42,26 @@ func TestFoldEveryCharacter(t *testing.T) {
 	}
 }
 
+// If this fails, a search for ASCII passes over a character that it could be found in.
+func TestFoldForASCII(t *testing.T) {
+	check := func(text, alone string) {
+		got, _ := folder{ascii: true}.fold(nil, []byte(text), false)
+		if want := foldSlowly(text); string(got) == want {
+			return
+		}
+		foreign := foldSlowly(alone)
+		if strings.ContainsFunc(foreign, func(r rune) bool { return r < utf8.RuneSelf }) || string(got) != "A\xffBC" {
+			t.Fatalf("%q: got %q, and %q folds to %q", text, got, alone, foreign)
+		}
+	}
+	for r := range unicode.MaxRune + 1 {
+		check("a"+string(r)+"bc", string(r))
+	}
+	for _, broken := range []string{"\xd0", "\xe4", "\xe4\xb8", "\xe3\x81", "\xe3\x82", "\xea\xb0"} {
+		check("a"+broken+"bc", "a")
+	}
+}
+
 // If FuzzFold fails, a text is found or not by where its pieces were cut, or by what
 // stands beside it.
 func FuzzFold(f *testing.F) {
@@ -80,6 +100,14 @@ func BenchmarkFold(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {
 				dst, _ = foldBytes(dst[:0], text, false)
+			}
+		})
+		b.Run(name+" for ASCII", func(b *testing.B) {
+			text := []byte(strings.Repeat(text, 200))
+			var dst []byte
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				dst, _ = folder{ascii: true}.fold(dst[:0], text, false)
 			}
 		})
 	}

@@ -1,8 +1,11 @@
 package message
 
 import (
+	"encoding/binary"
 	"io"
+	"math/bits"
 	"slices"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/transform"
@@ -123,17 +126,19 @@ const transformRoom = 64
 
 // byteTable has the UTF-8 of each octet of a charset.
 type byteTable struct {
-	of   *charmap.Charmap
-	text [256]packed
+	of    *charmap.Charmap
+	text  [256]packed
+	ascii bool // ASCII stands for itself
 }
 
 func (t *byteTable) load(of *charmap.Charmap) {
 	if t.of == of {
 		return
 	}
-	t.of = of
+	t.of, t.ascii = of, true
 	for i := range t.text {
 		t.text[i] = pack([]byte(string(of.DecodeByte(byte(i)))))
+		t.ascii = t.ascii && (i >= utf8.RuneSelf || t.text[i] == pack([]byte{byte(i)}))
 	}
 }
 
@@ -141,8 +146,31 @@ func (t *byteTable) appendText(dst, src []byte) []byte {
 	const most = 3 // octets of UTF-8 for one: no table leaves the basic plane
 	out, n := slices.Grow(dst, most*len(src)+wordSize), len(dst)
 	out = out[:cap(out)]
-	for _, c := range src {
-		n += t.text[c].put(out[n:])
+	for i := 0; i < len(src); {
+		if t.ascii && src[i] < utf8.RuneSelf {
+			k := copyASCII(out[n:], src[i:])
+			i, n = i+k, n+k
+			continue
+		}
+		n += t.text[src[i]].put(out[n:])
+		i++
 	}
 	return out[:n]
+}
+
+// copyASCII copies the ASCII characters that src begins with, and returns their number. It
+// may write up to wordSize octets more.
+func copyASCII(dst, src []byte) int {
+	i := 0
+	for ; i+wordSize <= len(src); i += wordSize {
+		w := binary.LittleEndian.Uint64(src[i:])
+		binary.LittleEndian.PutUint64(dst[i:], w)
+		if other := w & highBits; other != 0 {
+			return i + bits.TrailingZeros64(other)/8
+		}
+	}
+	for ; i < len(src) && src[i] < utf8.RuneSelf; i++ {
+		dst[i] = src[i]
+	}
+	return i
 }

@@ -21,7 +21,8 @@ type Needle struct {
 // NewNeedle returns the Needle for a key in UTF-8. The empty key is in every text.
 func NewNeedle(key string) *Needle {
 	n := &Needle{key: Fold(nil, key)}
-	n.plain.key, n.html.key = n.key, n.key
+	n.plain.open(n.key)
+	n.html.open(n.key)
 	return n
 }
 
@@ -157,10 +158,14 @@ func (n *Needle) matchBody(src io.ReaderAt, p *Part) (bool, error) {
 // what it has seen, as long as the key less one octet.
 type window struct {
 	key    []byte
+	folder folder
 	folded []byte
 	rest   []byte // an incomplete character
 	joined []byte // scratch
 }
+
+// open sets the key, which must be folded.
+func (w *window) open(key []byte) { w.key, w.folder.ascii = key, isASCII(key) }
 
 func (w *window) reset() { w.folded, w.rest = w.folded[:0], w.rest[:0] }
 
@@ -175,7 +180,7 @@ func (w *window) add(text []byte, last bool) bool {
 		w.folded = append(w.folded[:0], w.folded[over:]...)
 	}
 	var rest []byte
-	w.folded, rest = foldBytes(w.folded, text, !last)
+	w.folded, rest = w.folder.fold(w.folded, text, !last)
 	w.rest = append(w.rest[:0], rest...)
 	return bytes.Contains(w.folded, w.key)
 }

@@ -2,7 +2,9 @@ package message
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
+	"math/bits"
 	"slices"
 )
 
@@ -202,12 +204,10 @@ const maxHeldSpace = 1_000
 func (d *quotedPrintableDecoder) decode(dst, src []byte) []byte {
 	for len(src) > 0 {
 		if len(d.held) == 0 {
-			n := plainRun(src)
-			if dst = append(dst, src[:n]...); n == 0 {
-				dst, n = appendEscape(dst, src)
-			}
-			if src = src[n:]; n > 0 {
-				continue
+			var n int
+			dst, n = appendCertain(dst, src)
+			if src = src[n:]; len(src) == 0 {
+				break
 			}
 		}
 		d.held = append(d.held, src[0])
@@ -217,54 +217,68 @@ func (d *quotedPrintableDecoder) decode(dst, src []byte) []byte {
 	return dst
 }
 
-// plainRun returns how many octets at the start of src stand for themselves whatever
-// follows them. It looks at one line's length at a time, so that octets which end a
-// run are not looked for again and again.
-func plainRun(src []byte) int {
-	const line = 128
-	src = src[:min(len(src), line)]
-	escape := bytes.IndexByte(src, '=')
-	if escape >= 0 {
-		src = src[:escape]
-	}
-	for start := 0; ; {
-		i := bytes.IndexByte(src[start:], '\n')
-		if i < 0 {
-			break
+// appendCertain decodes what src begins with, as far as it is certain whatever follows and
+// written as it should be, and returns the octets taken.
+func appendCertain(dst, src []byte) ([]byte, int) {
+	out, n := slices.Grow(dst, len(src)+wordSize), len(dst)
+	out = out[:cap(out)]
+	for i := 0; i < len(src); {
+		k := copyPlain(out[n:], src[i:])
+		i, n = i+k, n+k
+		if i == len(src) || src[i] == '\n' {
+			// White space at the end of a line is not certain, that within one is.
+			if k := endSpace(src[:i]); k > 0 {
+				return out[:n-k], i - k
+			}
+			if i < len(src) {
+				out[n] = '\n'
+				i, n = i+1, n+1
+			}
+			continue
 		}
-		// White space at the end of a line is not plain, that within one is.
-		if n := plainLine(src[:start+i]); n < start+i {
-			return n
+		switch escape := src[i:]; {
+		case len(escape) < 3:
+			return out[:n], i
+		case escape[1] == '\r' && escape[2] == '\n': // a soft line break
+		case unhex(escape[1]) >= 0 && unhex(escape[2]) >= 0:
+			out[n] = byte(unhex(escape[1])<<4 | unhex(escape[2]))
+			n++
+		default:
+			return out[:n], i
 		}
-		start += i + 1
+		i += 3
 	}
-	if escape >= 0 {
-		return escape
-	}
-	return plainLine(src)
+	return out[:n], len(src)
 }
 
-// plainLine returns the length of a line without the white space at its end and, if there
-// is some, without the CR behind it.
-func plainLine(line []byte) int {
+// copyPlain copies what stands in front of the first "=" or line feed, and returns the
+// number of octets. It may write up to wordSize octets more.
+func copyPlain(dst, src []byte) int {
+	i := 0
+	for ; i+wordSize <= len(src); i += wordSize {
+		w := binary.LittleEndian.Uint64(src[i:])
+		binary.LittleEndian.PutUint64(dst[i:], w)
+		escape, end := w^'='*eachByte, w^'\n'*eachByte
+		// Above the lowest octet that is one of the two, this may show others.
+		stop := ((escape-eachByte)&^escape | (end-eachByte)&^end) & highBits
+		if stop != 0 {
+			return i + bits.TrailingZeros64(stop)/8
+		}
+	}
+	for ; i < len(src) && src[i] != '=' && src[i] != '\n'; i++ {
+		dst[i] = src[i]
+	}
+	return i
+}
+
+// endSpace returns the length of the white space at the end of a line, and of the CR behind
+// it if there is one: 0 if there is a CR alone.
+func endSpace(line []byte) int {
 	text := bytes.TrimSuffix(line, []byte{'\r'})
 	if plain := trimEnd(text); len(plain) < len(text) {
-		return len(plain)
+		return len(line) - len(plain)
 	}
-	return len(line)
-}
-
-// appendEscape decodes what src begins with, if that is an octet in hexadecimal or a soft
-// line break that is whole, and returns the octets taken.
-func appendEscape(dst, src []byte) ([]byte, int) {
-	switch {
-	case len(src) < 3 || src[0] != '=':
-	case src[1] == '\r' && src[2] == '\n':
-		return dst, 3
-	case unhex(src[1]) >= 0 && unhex(src[2]) >= 0:
-		return append(dst, byte(unhex(src[1])<<4|unhex(src[2]))), 3
-	}
-	return dst, 0
+	return 0
 }
 
 // decide appends what the held octets stand for, if that is certain by now.
