@@ -1,7 +1,6 @@
 package ldapsource
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"tidemark/internal/testbed"
 )
 
 const suffix = "dc=example,dc=org"
@@ -29,8 +30,7 @@ type slapd struct {
 	dir     string
 	port    int // ldap
 	tlsPort int // ldaps
-	cmd     *exec.Cmd
-	output  bytes.Buffer
+	program *testbed.Program
 
 	authority *x509.CertPool
 	root      string // password of the directory's administrator
@@ -61,7 +61,7 @@ access to * by dn.exact="cn=tidemark,dc=example,dc=org" read by * none
 // password; and two called twin.
 func startSlapd(t *testing.T) *slapd {
 	t.Helper()
-	s := &slapd{t: t, dir: t.TempDir(), port: freePort(t), tlsPort: freePort(t), root: rand.Text(), service: rand.Text()}
+	s := &slapd{t: t, dir: t.TempDir(), port: testbed.FreePort(t), tlsPort: testbed.FreePort(t), root: rand.Text(), service: rand.Text()}
 	s.passwords = map[string]string{"alice": rand.Text(), "bob": rand.Text()}
 	s.makeCertificate()
 	if err := os.Mkdir(filepath.Join(s.dir, "db"), 0o700); err != nil {
@@ -79,31 +79,11 @@ func startSlapd(t *testing.T) *slapd {
 func (s *slapd) start() {
 	s.t.Helper()
 	urls := fmt.Sprintf("ldap://127.0.0.1:%d ldaps://127.0.0.1:%d", s.port, s.tlsPort)
-	s.cmd = exec.Command("/usr/sbin/slapd", "-f", filepath.Join(s.dir, "slapd.conf"), "-h", urls, "-d", "0")
-	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatalf("slapd cannot be started; scripts/install-test-deps installs it: %v", err)
-	}
-	running := s.cmd
-	s.t.Cleanup(func() { end(running) })
-	for range 200 {
-		if conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port)); err == nil {
-			_ = conn.Close()
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	end(running)
-	s.t.Fatalf("slapd does not listen: %s", &s.output)
+	cmd := exec.Command("/usr/sbin/slapd", "-f", filepath.Join(s.dir, "slapd.conf"), "-h", urls, "-d", "0")
+	s.program = testbed.StartProgram(s.t, cmd, fmt.Sprintf("127.0.0.1:%d", s.port), os.Kill)
 }
 
-func (s *slapd) stop() { end(s.cmd) }
-
-// end ends a process and waits for it; it may have ended before.
-func end(cmd *exec.Cmd) {
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
-}
+func (s *slapd) stop() { s.program.Stop() }
 
 func (s *slapd) url() string    { return fmt.Sprintf("ldap://127.0.0.1:%d", s.port) }
 func (s *slapd) tlsURL() string { return fmt.Sprintf("ldaps://127.0.0.1:%d", s.tlsPort) }
@@ -199,6 +179,7 @@ func (s *slapd) source(change func(*Options)) *Source {
 		URLs: []string{s.url()}, TLS: &tls.Config{RootCAs: s.authority},
 		BindDN: "cn=tidemark," + suffix, BindPassword: s.service,
 		Base: "ou=people," + suffix, Filter: "(|(uid={user})(mail={user}))", NameAttribute: "uid",
+		Timeout: testbed.Patience,
 	}
 	if change != nil {
 		change(&opts)
@@ -209,14 +190,4 @@ func (s *slapd) source(change func(*Options)) *Source {
 	}
 	s.t.Cleanup(func() { _ = source.Close() })
 	return source
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

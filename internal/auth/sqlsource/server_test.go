@@ -1,11 +1,9 @@
 package sqlsource
 
 import (
-	"bytes"
 	"crypto/rand"
 	"database/sql"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -15,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tidemark/internal/testbed"
 )
 
 // database is one that runs for a test.
@@ -62,7 +62,7 @@ func dataDir(t *testing.T, as *syscall.SysProcAttr) string {
 func run(t *testing.T, as *syscall.SysProcAttr, dir string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.SysProcAttr, cmd.Dir = as, dir
+	cmd.SysProcAttr, cmd.Dir, cmd.Env = as, dir, environment(dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v; scripts/install-test-deps installs it\n%s", args[0], err, out)
 	}
@@ -71,30 +71,14 @@ func run(t *testing.T, as *syscall.SysProcAttr, dir string, args ...string) {
 // server starts a program and waits until it accepts at the port. stop ends it.
 func server(t *testing.T, as *syscall.SysProcAttr, dir string, port int, args ...string) (stop func()) {
 	t.Helper()
-	var output bytes.Buffer
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.SysProcAttr, cmd.Dir, cmd.Stdout, cmd.Stderr = as, dir, &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stop = func() {
-		_ = cmd.Process.Signal(syscall.SIGQUIT) // for both: at once, with their helpers
-		timer := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
-		defer timer.Stop()
-		_ = cmd.Wait()
-	}
-	t.Cleanup(stop)
-	for range 600 {
-		if conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			_ = conn.Close()
-			return stop
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	stop()
-	t.Fatalf("%s does not listen: %s", args[0], &output)
-	return nil
+	cmd.SysProcAttr, cmd.Dir, cmd.Env = as, dir, environment(dir)
+	// The signal ends both kinds at once, with their helpers.
+	return testbed.StartProgram(t, cmd, fmt.Sprintf("127.0.0.1:%d", port), syscall.SIGQUIT).Stop
 }
+
+// environment keeps the temporary files of a program in a directory that it may write to.
+func environment(dir string) []string { return append(os.Environ(), "TMPDIR="+dir) }
 
 // postgresProgram finds a program that Debian keeps out of the path.
 func postgresProgram(t *testing.T, name string) string {
@@ -109,7 +93,7 @@ func postgresProgram(t *testing.T, name string) string {
 func startPostgres(t *testing.T) *database {
 	t.Helper()
 	as := account(t, "postgres")
-	dir, port := dataDir(t, as), freePort(t)
+	dir, port := dataDir(t, as), testbed.FreePort(t)
 	d := &database{kind: "postgres", password: rand.Text()}
 	secret := filepath.Join(dir, "password")
 	if err := os.WriteFile(secret, []byte(d.password), 0o644); err != nil {
@@ -130,7 +114,7 @@ func startPostgres(t *testing.T) *database {
 func startMariaDB(t *testing.T) *database {
 	t.Helper()
 	as := account(t, "mysql")
-	dir, port := dataDir(t, as), freePort(t)
+	dir, port := dataDir(t, as), testbed.FreePort(t)
 	data, socket := filepath.Join(dir, "data"), filepath.Join(dir, "sock")
 	run(t, as, dir, "mariadb-install-db", "--no-defaults", "--datadir="+data, "--skip-test-db", "--auth-root-authentication-method=normal")
 	d := &database{kind: "mysql", password: rand.Text()}
@@ -179,21 +163,26 @@ func (d *database) open(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.admin, err = kind.open(Options{Address: d.address, Password: d.password, Timeout: 10 * time.Second, Update: "yes"})
+	d.admin, err = kind.open(Options{Address: d.address, Password: d.password, Timeout: testbed.Patience, Update: "yes"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.admin.Close() })
 	// A database that takes connections may not take queries yet.
-	err = d.admin.PingContext(t.Context())
-	for end := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(end); {
-		time.Sleep(20 * time.Millisecond)
-		err = d.admin.PingContext(t.Context())
-	}
-	if err != nil {
+	if err := eventually(func() error { return d.admin.PingContext(t.Context()) }); err != nil {
 		t.Fatal(err)
 	}
 	exec1(t, d.admin, "CREATE TABLE users (login VARCHAR(100) PRIMARY KEY, hash VARCHAR(250), locked BOOLEAN, account VARCHAR(100), nets VARCHAR(100))")
+}
+
+// eventually calls f until it works, or patience has an end.
+func eventually(f func() error) (err error) {
+	for end := time.Now().Add(testbed.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if err = f(); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // add makes a user; with an empty hash the column is NULL.
@@ -214,14 +203,4 @@ func exec1(t *testing.T, db *sql.DB, statement string) {
 	if _, err := db.ExecContext(t.Context(), statement); err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

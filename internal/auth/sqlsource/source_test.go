@@ -9,16 +9,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"tidemark/imapserver"
 	"tidemark/internal/auth"
+	"tidemark/internal/testbed"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
+	testbed.Main(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
 }
 
 const (
@@ -32,7 +32,10 @@ const (
 // source opens the database as the server would.
 func (d *database) source(t *testing.T, change func(*Options)) (*Source, error) {
 	t.Helper()
-	o := Options{Kind: d.kind, Address: d.address, Password: d.password, Query: testQuery, Log: slog.New(slog.DiscardHandler)}
+	o := Options{
+		Kind: d.kind, Address: d.address, Password: d.password, Query: testQuery, Timeout: testbed.Patience,
+		Log: slog.New(slog.DiscardHandler),
+	}
 	if change != nil {
 		change(&o)
 	}
@@ -219,12 +222,7 @@ func (d *database) testDown(t *testing.T) {
 	d.start()
 	for _, s := range []*Source{s, late} {
 		// A database that takes connections may not take queries yet.
-		_, err := s.Lookup(t.Context(), "alice")
-		for end := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(end); {
-			time.Sleep(20 * time.Millisecond)
-			_, err = s.Lookup(t.Context(), "alice")
-		}
-		if err != nil {
+		if err := eventually(func() error { _, err := s.Lookup(t.Context(), "alice"); return err }); err != nil {
 			t.Errorf("started again: %v", err)
 		}
 	}

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"log"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +21,8 @@ import (
 	"github.com/letsencrypt/pebble/v2/va"
 	"github.com/letsencrypt/pebble/v2/wfe"
 	"github.com/miekg/dns"
+
+	"tidemark/internal/testbed"
 )
 
 // Server is Pebble, the test server of Let's Encrypt, in this process. It finds every
@@ -30,6 +34,8 @@ type Server struct {
 	Records   string         // the directory of TXT records, a file for each
 	// The ports at which it looks for the answers to challenges.
 	HTTPPort, TLSPort int
+
+	answering sync.RWMutex // held for each request, and by Pause
 }
 
 // Start starts a server, whose certificates are good for validity, until the test ends.
@@ -38,7 +44,7 @@ func Start(t *testing.T, validity time.Duration) *Server {
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	t.Setenv("PEBBLE_AUTHZREUSE", "0")
 	t.Setenv("PEBBLE_WFE_NONCEREJECT", "0")
-	s := &Server{Records: t.TempDir(), HTTPPort: freePort(t), TLSPort: freePort(t)}
+	s := &Server{Records: t.TempDir(), HTTPPort: testbed.FreePort(t), TLSPort: testbed.FreePort(t)}
 	logger := log.New(t.Output(), "pebble ", 0)
 	store := db.NewMemoryStore()
 	authority := ca.New(logger, store, "", "ecdsa", 0, 1, map[string]ca.Profile{
@@ -46,7 +52,12 @@ func Start(t *testing.T, validity time.Duration) *Server {
 	})
 	validator := va.New(logger, s.HTTPPort, s.TLSPort, false, s.startDNS(t), store)
 	front := wfe.New(logger, store, validator, authority, []string{"pebble.letsencrypt.org"}, false, false, 1, 1)
-	server := httptest.NewTLSServer(front.Handler())
+	handler := front.Handler()
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.answering.RLock()
+		defer s.answering.RUnlock()
+		handler.ServeHTTP(w, r)
+	}))
 	t.Cleanup(server.Close)
 	s.Directory = server.URL + wfe.DirectoryPath
 	s.RootFile = filepath.Join(t.TempDir(), "root.pem")
@@ -62,6 +73,15 @@ func Start(t *testing.T, validity time.Duration) *Server {
 	}
 	s.Issued.AddCert(cert)
 	return s
+}
+
+// Pause has the server answer nothing until resume is called, or the test ends.
+func (s *Server) Pause(t *testing.T) (resume func()) {
+	t.Helper()
+	s.answering.Lock()
+	resume = sync.OnceFunc(s.answering.Unlock)
+	t.Cleanup(resume)
+	return resume
 }
 
 // startDNS answers for every name and returns where.
@@ -94,16 +114,6 @@ func (s *Server) answer(w dns.ResponseWriter, r *dns.Msg) {
 		}
 	}
 	_ = w.WriteMsg(m) // the validator asks again
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // Hook writes a program that keeps TXT records as files in Records. The names of those
