@@ -2,36 +2,17 @@ package daemon
 
 import (
 	"bufio"
-	"bytes"
-	"context"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/pires/go-proxyproto"
+
+	"tidemark/internal/testbed"
 )
-
-// logBuffer is a log that can be read while it is written.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // If this fails, the settings for proxies and blocked networks have no effect, or
 // everybody behind a proxy is one address to the limits and the log.
@@ -41,31 +22,15 @@ func TestProxiedClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := testConfig(t, "imap.proxy_from=127.0.0.0/8", "imap.block_list="+blocked, "log.level=debug")
-	ctx, cancel := context.WithCancel(t.Context())
-	var log logBuffer
-	ready, ended := make(chan Started, 1), make(chan error, 1)
-	go func() {
-		ended <- Run(ctx, Options{Config: c, Log: &log, Ready: func(s Started) error { ready <- s; return nil }})
-	}()
-	defer func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}()
-	var started Started
-	select {
-	case started = <-ready:
-	case <-time.After(30 * time.Second):
-		t.Fatal("not ready")
-	}
+	var log testbed.Log
+	started, stop := startWithLog(t, c, &log)
 	greeting := func(client string) string {
 		nc, err := net.Dial("tcp", started.IMAP[0].String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer nc.Close()
-		if err := nc.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := nc.SetDeadline(time.Now().Add(testbed.Patience)); err != nil {
 			t.Fatal(err)
 		}
 		source, err := net.ResolveTCPAddr("tcp", client)
@@ -84,11 +49,8 @@ func TestProxiedClients(t *testing.T) {
 	if got := greeting("203.0.113.9:4000"); got != "" {
 		t.Errorf("blocked client of a proxy: %q", got)
 	}
-	deadline := time.Now().Add(20 * time.Second)
-	for !strings.Contains(log.String(), "remote=198.51.100.7:4000") {
-		if time.Now().After(deadline) {
-			t.Fatalf("the client's address is not in the log:\n%s", log.String())
-		}
-		time.Sleep(10 * time.Millisecond)
+	log.Await(t, "remote=198.51.100.7:4000")
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"tidemark/internal/auth"
 	"tidemark/internal/config"
 	"tidemark/internal/lmtp"
+	"tidemark/internal/testbed"
 	"tidemark/sasl"
 )
 
@@ -99,7 +100,7 @@ func deliver(t *testing.T, started Started, recipient string) string {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(testbed.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	s := newSession(t, conn)
@@ -250,7 +251,7 @@ func TestMistakesInSources(t *testing.T) {
 		"oidc.client_secret_file: ":                {"oidc.issuer=https://id.example.org", "oidc.client_secret_file=" + dir},
 	} {
 		c := testConfig(t, set...)
-		err := Run(t.Context(), Options{Config: c, Log: new(logBuffer), Reload: func() (*config.Config, error) { return c, nil }})
+		err := Run(t.Context(), Options{Config: c, Log: new(testbed.Log), Reload: func() (*config.Config, error) { return c, nil }})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret@") {
 			t.Errorf("want %q, have %v", want, err)
 		}

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"tidemark/internal/testbed"
 )
 
 // issuer is a small OpenID provider on loopback.
@@ -154,7 +156,7 @@ func (i *issuer) verifier(change func(*Options)) *verifier {
 	v := &verifier{}
 	opts := Options{
 		Issuer: i.URL, Audience: []string{"imap"}, Scopes: []string{"mail"}, ClockSkew: time.Minute,
-		TLS: &tls.Config{RootCAs: roots}, Log: slog.New(slog.NewTextHandler(&v.log, nil)),
+		TLS: &tls.Config{RootCAs: roots}, Timeout: testbed.Patience, Log: slog.New(slog.NewTextHandler(&v.log, nil)),
 		Now: func() time.Time { return time.Now().Add(v.ahead) },
 	}
 	if change != nil {
