@@ -3,7 +3,7 @@ package imapserver
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"tidemark/internal/testbed"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testbed.Main(m) }

@@ -13,10 +13,11 @@ import (
 	"time"
 
 	"github.com/pires/go-proxyproto"
-	"go.uber.org/goleak"
+
+	"tidemark/internal/testbed"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testbed.Main(m) }
 
 // start listens through a gate and returns where, and the connections it lets in.
 func start(t *testing.T, g *Gate) (addr string, accepted <-chan net.Conn) {
@@ -48,7 +49,7 @@ func dial(t *testing.T, addr string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	if err := nc.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(testbed.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	return nc

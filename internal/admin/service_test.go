@@ -13,16 +13,16 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"go.uber.org/goleak"
 
 	"tidemark/imap"
 	"tidemark/internal/auth"
 	"tidemark/internal/mail"
 	"tidemark/internal/store/embedded"
+	"tidemark/internal/testbed"
 	"tidemark/internal/transfer"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testbed.Main(m) }
 
 // mailDirectory keeps the records of package auth, as the daemon's does.
 type mailDirectory struct{ mail *mail.Service }

@@ -11,13 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"tidemark/imap"
 	"tidemark/imapserver"
+	"tidemark/internal/testbed"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testbed.Main(m) }
 
 // fakeMail is a Backend in memory.
 type fakeMail struct {
@@ -113,17 +112,21 @@ var errDisk = errors.New("disk is on fire")
 // start runs a server for f on loopback and ends it with the test.
 func start(t testing.TB, f *fakeMail, c Config) (*Server, string) {
 	t.Helper()
-	s := NewServer(f, c)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startOn(t, l, f, c), l.Addr().String()
+}
+
+// startOn is start with another listener.
+func startOn(t testing.TB, l net.Listener, f *fakeMail, c Config) *Server {
+	t.Helper()
+	s := NewServer(f, c)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		s.Shutdown(ctx)
+		_ = s.Shutdown(context.Background()) // fails where the test has done it
 		if err := <-served; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
@@ -133,8 +136,31 @@ func start(t testing.TB, f *fakeMail, c Config) (*Server, string) {
 			t.Errorf("%d accounts were left open", f.opened)
 		}
 	})
-	return s, l.Addr().String()
+	return s
 }
+
+// pipeListener has connections in memory, for which the time of package synctest goes.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
 // client is a raw connection to the server.
 type client struct {
@@ -150,7 +176,7 @@ func dial(t testing.TB, addr string) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(testbed.Patience))
 	return &client{t, conn, bufio.NewReader(conn)}
 }
 

@@ -1,6 +1,7 @@
 package lmtp
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -237,9 +239,7 @@ func TestDisconnectWithinMessage(t *testing.T) {
 	c.begin("alice@x.org")
 	c.send("Subject: x\r\n\r\nhalf\r\n")
 	c.conn.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := s.Shutdown(ctx); err != nil {
+	if err := s.Shutdown(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if m := f.messages("alice", "INBOX"); len(m) != 0 {
@@ -378,10 +378,19 @@ func TestTooManyConnections(t *testing.T) {
 
 // A connection that says nothing would stay for ever.
 func TestTimeout(t *testing.T) {
-	_, addr := start(t, newFakeMail(), Config{Timeout: 20 * time.Millisecond})
-	c := dial(t, addr)
-	c.expect("220 ", "421 4.4.2 ")
-	c.expectEnd()
+	synctest.Test(t, func(t *testing.T) {
+		l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+		startOn(t, l, newFakeMail(), Config{Timeout: time.Minute})
+		ours, theirs := net.Pipe()
+		t.Cleanup(func() { ours.Close() })
+		l.conns <- theirs
+		c, began := &client{t, ours, bufio.NewReader(ours)}, time.Now()
+		c.expect("220 ", "421 4.4.2 ")
+		if waited := time.Since(began); waited != time.Minute {
+			t.Errorf("it ended after %v", waited)
+		}
+		c.expectEnd()
+	})
 }
 
 // The log of an MTA would show the library's jokes instead of what was done.

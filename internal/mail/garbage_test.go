@@ -11,6 +11,7 @@ import (
 
 	"tidemark/imap"
 	"tidemark/internal/store"
+	"tidemark/internal/testbed"
 )
 
 // Content must go when the last message that has it is expunged, and not before.
@@ -124,7 +125,7 @@ func TestFullDiskFreesExpunged(t *testing.T) {
 		inner.Blobs(t.Context(), a.id, func(store.BlobInfo) error { n++; return nil })
 		return n
 	}
-	for deadline := time.Now().Add(5 * time.Second); blobs() > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(testbed.Patience); blobs() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("expunged content is still there")
 		}

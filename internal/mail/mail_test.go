@@ -8,14 +8,14 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"go.uber.org/goleak"
 
 	"tidemark/imap"
 	"tidemark/imapserver"
 	"tidemark/internal/store/embedded"
+	"tidemark/internal/testbed"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testbed.Main(m) }
 
 // openEngine returns an engine on fs that runs every transaction twice.
 func openEngine(t testing.TB, fs vfs.FS) *embedded.Engine {

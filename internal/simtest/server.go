@@ -203,9 +203,7 @@ func (s *Server) listen() net.Listener {
 }
 
 func (s *Server) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	if err := s.imap.Shutdown(ctx); err != nil {
+	if err := s.imap.Shutdown(context.Background()); err != nil {
 		s.t.Errorf("shutdown: %v", err)
 	}
 	for range cap(s.served) {

@@ -9,11 +9,12 @@ import (
 
 	"pgregory.net/rapid"
 
+	"tidemark/internal/testbed"
 	"tidemark/internal/transcript"
 )
 
 // patience bounds each answer and each push.
-const patience = 10 * time.Second
+const patience = testbed.Patience
 
 // server is what is tested. It must come back from both with everything that
 // was acknowledged.

@@ -13,12 +13,8 @@ import (
 	"time"
 )
 
-// stepTimeout bounds each read and write, settle how long unexpected responses
-// may take to come when nothing else ends the group.
-const (
-	stepTimeout = 10 * time.Second
-	settle      = 2 * time.Millisecond
-)
+// stepTimeout bounds each read and write. Only failure ever reaches it.
+const stepTimeout = 3 * time.Minute
 
 type run struct {
 	script *Script
@@ -274,7 +270,7 @@ func (r *run) drain(c *Conn, g *group, conn string) error {
 	if c.r.Buffered() == 0 {
 		return nil
 	}
-	got, err := c.ReadUntil(time.Now().Add(settle))
+	got, err := c.Read()
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"tidemark/imap"
 	"tidemark/imapserver"
+	"tidemark/internal/testbed"
 	"tidemark/sasl"
 )
 
@@ -92,7 +93,7 @@ func start(t *testing.T) (dial func() *client) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { nc.Close() })
-		if err := nc.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		if err := nc.SetDeadline(time.Now().Add(testbed.Patience)); err != nil {
 			t.Fatal(err)
 		}
 		return &client{t, nc, bufio.NewReader(nc)}

@@ -10,12 +10,13 @@ import (
 
 	"tidemark/internal/store"
 	"tidemark/internal/store/storetest"
+	"tidemark/internal/testbed"
 )
 
 // TestMain fails if a goroutine is left. Pebble leaves one behind when it cannot be
 // opened, which many tests provoke, and so do we where it would never return.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
+	testbed.Main(m,
 		goleak.IgnoreAnyFunction("github.com/cockroachdb/pebble/v2.(*ConcurrencyLimitScheduler).periodicGranter"),
 		goleak.IgnoreAnyFunction("tidemark/internal/store/embedded.(*fault).stopOpening"))
 }

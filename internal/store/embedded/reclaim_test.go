@@ -8,6 +8,7 @@ import (
 
 	"tidemark/internal/store"
 	"tidemark/internal/store/storetest"
+	"tidemark/internal/testbed"
 )
 
 // fillDisk adds messages to an account until there is no room, and returns their blobs.
@@ -49,12 +50,12 @@ func drop(t *testing.T, e *Engine, id store.AccountID, blobs []store.BlobID) {
 	}
 }
 
-// awaitFree fails the test if so much does not become free within 10 s while somebody
-// tries to add messages.
+// awaitFree fails the test if so much does not become free while somebody tries to add
+// messages.
 func awaitFree(t *testing.T, e *Engine, disk *smallDisk, want int64) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(10 * time.Second)
+	late := time.After(testbed.Patience)
 	for disk.free() < want {
 		if _, err := e.NewBlob(t.Context(), 1, 0); err != nil && !errors.Is(err, store.ErrFull) {
 			t.Fatal(err)

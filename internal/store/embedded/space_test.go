@@ -13,6 +13,7 @@ import (
 
 	"tidemark/internal/store"
 	"tidemark/internal/store/storetest"
+	"tidemark/internal/testbed"
 )
 
 // smallDisk is a file system with limited room. It counts what is written and
@@ -189,11 +190,11 @@ func addMessage(t *testing.T, e *Engine) error {
 	return e.Update(t.Context(), 99, func(tx store.Tx) error { tx.Adopt(ref); return nil })
 }
 
-// awaitRoom fails the test if writing does not work again within 5 s.
+// awaitRoom fails the test if writing does not come to work again.
 func awaitRoom(t *testing.T, e *Engine) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(5 * time.Second)
+	late := time.After(testbed.Patience)
 	for {
 		err := addMessage(t, e)
 		if err == nil {
@@ -205,7 +206,7 @@ func awaitRoom(t *testing.T, e *Engine) {
 		select {
 		case <-tick.C:
 		case <-late:
-			t.Fatalf("there has been room for 5 s: %v", err)
+			t.Fatalf("there has been room for long: %v", err)
 		}
 	}
 }
