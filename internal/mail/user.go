@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"tidemark/internal/store"
@@ -62,21 +63,30 @@ func decodeSystemRecord(b []byte) (*systemRecord, error) {
 // knownUsers bounds the users who are remembered.
 const knownUsers = 10_000
 
-// user returns a user, who must not be changed, or ErrNoUser.
-func (s *Service) user(ctx context.Context, name string) (*User, error) {
-	u, state, ok := s.users.get(name)
+// knownUser is a user who is remembered.
+type knownUser struct {
+	User              // not to be changed
+	inbox atomic.Bool // the account has an INBOX: one that has, has it for life
+}
+
+// user returns a user, or ErrNoUser.
+func (s *Service) user(ctx context.Context, name string) (*knownUser, error) {
+	known, state, ok := s.users.get(name)
 	if ok {
-		return u, nil
+		return known, nil
 	}
-	err := s.engine.View(ctx, systemAccount, func(r store.Reader) (err error) {
-		u, err = readUser(r, name)
+	err := s.engine.View(ctx, systemAccount, func(r store.Reader) error {
+		u, err := readUser(r, name)
+		if err == nil {
+			known = &knownUser{User: *u}
+		}
 		return err
 	})
 	if err != nil {
 		return nil, s.fault(err)
 	}
-	s.users.add(name, u, state)
-	return u, nil
+	s.users.add(name, known, state)
+	return known, nil
 }
 
 func readUser(r store.Reader, name string) (*User, error) {
@@ -103,7 +113,7 @@ func (s *Service) User(ctx context.Context, name string) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	return *u, nil
+	return u.User, nil
 }
 
 // Users calls fn with every user, ordered by name.
@@ -164,7 +174,7 @@ func (s *Service) CreateUser(ctx context.Context, name string, auth []byte) erro
 	}
 	a := s.acquireAccount(u.ID)
 	defer s.releaseAccount(a)
-	return a.ensureInbox(ctx)
+	return a.ensureInbox(ctx, u)
 }
 
 // UpdateAuth changes what package auth keeps of a user. fn may be called more than
