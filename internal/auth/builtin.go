@@ -8,9 +8,12 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"tidemark/sasl"
 )
@@ -20,7 +23,7 @@ import (
 // there are is the directory's matter. Methods may be called concurrently.
 type Directory interface {
 	// Credentials returns what UpdateCredentials stored last, nil if that was never
-	// called for the user. found says whether there is such a user.
+	// called for the user; nobody may change it. found says whether there is such a user.
 	Credentials(ctx context.Context, user string) (record []byte, found bool, err error)
 	// UpdateCredentials replaces the user's record by what change makes of it, in
 	// one transaction that is durable on return. change may run more than once; its
@@ -35,14 +38,27 @@ type Builtin struct {
 	hasher *Hasher
 	policy Policy
 	now    func() time.Time
+
+	mu      sync.Mutex
+	decoded *simplelru.LRU[string, decoded] // by the user's name
 }
+
+// decoded is a record and what it was decoded from.
+type decoded struct {
+	data   []byte
+	record *Record
+}
+
+// maxDecoded bounds the records that are kept decoded: to decode one takes longer than all
+// else that a login by a remembered password needs of it.
+const maxDecoded = 4096
 
 // NewBuiltin returns the built-in source. now may be nil for time.Now.
 func NewBuiltin(dir Directory, hasher *Hasher, policy Policy, now func() time.Time) *Builtin {
 	if now == nil {
 		now = time.Now
 	}
-	return &Builtin{dir: dir, hasher: hasher, policy: policy, now: now}
+	return &Builtin{dir: dir, hasher: hasher, policy: policy, now: now, decoded: newLRU[string, decoded](maxDecoded)}
 }
 
 // Name implements Source.
@@ -63,7 +79,25 @@ func (b *Builtin) Lookup(ctx context.Context, user string) (*Record, error) {
 	if !found {
 		return nil, ErrNoUser
 	}
-	return decodeRecord(user, data)
+	return b.decode(user, data)
+}
+
+// decode is decodeRecord for data that was perhaps decoded before.
+func (b *Builtin) decode(user string, data []byte) (*Record, error) {
+	b.mu.Lock()
+	d, _ := b.decoded.Get(user)
+	b.mu.Unlock()
+	if d.record != nil && bytes.Equal(d.data, data) {
+		return d.record, nil
+	}
+	r, err := decodeRecord(user, data)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.decoded.Add(user, decoded{data, r})
+	return r, nil
 }
 
 func decodeRecord(user string, data []byte) (*Record, error) {

@@ -114,3 +114,31 @@ func TestBuiltinRaces(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// If it fails, each login decodes the user's record anew, or goes by one that has changed.
+func TestDecodedRecordsFollowChanges(t *testing.T) {
+	h, _ := newHouse(t, nil)
+	ctx := t.Context()
+	lookup := func() *Record {
+		t.Helper()
+		r, err := h.builtin.Lookup(ctx, "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	before := lookup()
+	if lookup() != before {
+		t.Error("a record that has not changed was decoded again")
+	}
+	if err := h.builtin.SetDisabled(ctx, "alice", true); err != nil {
+		t.Fatal(err)
+	}
+	if after := lookup(); before.Disabled || !after.Disabled {
+		t.Errorf("disabled: before %v, after %v", before.Disabled, after.Disabled)
+	}
+	delete(h.dir.users, "alice")
+	if _, err := h.builtin.Lookup(ctx, "alice"); !errors.Is(err, ErrNoUser) {
+		t.Errorf("a deleted user: %v", err)
+	}
+}

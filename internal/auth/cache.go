@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
@@ -27,8 +28,9 @@ type cache struct {
 }
 
 type cached struct {
-	version [sha256.Size]byte // of the record it was right for
-	app     string            // the app password's name, empty for the user's own
+	record  weak.Pointer[Record] // that it was right for: kept here, its hash would outlive it
+	version [sha256.Size]byte    // of record
+	app     string               // the app password's name, empty for the user's own
 	until   time.Time
 }
 
@@ -55,23 +57,26 @@ func (c *cache) short(parts ...string) uint64 {
 
 // get says whether the password was right for the record as it is now.
 func (c *cache) get(r *Record, password string) (app string, ok bool) {
-	key, version := c.sum(r.Name, password), r.version()
+	key := c.sum(r.Name, password)
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	e, ok := c.entries.Get(key)
+	c.mu.Unlock()
 	if !ok {
 		return "", false
 	}
-	if e.version != version || !c.now().Before(e.until) {
-		c.entries.Remove(key)
-		return "", false
+	// Records do not change, so that the same one has the same version.
+	if (e.record == weak.Make(r) || e.version == r.version()) && c.now().Before(e.until) {
+		return e.app, true
 	}
-	return e.app, true
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.entries.Remove(key)
+	return "", false
 }
 
 func (c *cache) put(r *Record, password, app string) {
 	key := c.sum(r.Name, password)
-	e := cached{version: r.version(), app: app, until: c.now().Add(cacheTime)}
+	e := cached{record: weak.Make(r), version: r.version(), app: app, until: c.now().Add(cacheTime)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.entries.Add(key, e)
