@@ -86,7 +86,8 @@ func (c *conn) announced(cap capability, mechanisms []string) bool {
 // capabilityList returns the capabilities of the moment. Those that only serve a
 // session come with the login: what a stranger needs is short.
 func (c *conn) capabilityList() []string {
-	var names, mechanisms []string
+	names := make([]string, 0, len(capabilities)+len(capabilities)/4) // with room for AUTH=
+	var mechanisms []string
 	account := c.account()
 	if account == nil {
 		mechanisms = c.mechanisms()

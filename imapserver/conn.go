@@ -2,7 +2,6 @@ package imapserver
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -145,7 +144,7 @@ func (c *conn) farewell(err error) {
 	if b.text != "" {
 		c.put(imapwire.AppendUntagged(c.buf(), imap.BYE, b.code, b.text))
 	}
-	_ = c.t.flush() // the connection is over either way
+	c.t.finish()
 	c.hangUp()
 }
 
@@ -159,9 +158,6 @@ const (
 // moment: closing a socket with unread octets resets the connection, and the
 // client would lose the last answer.
 func (c *conn) hangUp() {
-	if t, ok := c.t.conn.(*tls.Conn); ok {
-		_ = t.CloseWrite() // the connection is over either way
-	}
 	half, ok := c.t.socket.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil || c.t.ending.Load() != nil {
 		return

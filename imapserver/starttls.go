@@ -40,7 +40,7 @@ func (g *greeted) startTLS(context.Context, imap.Simple) (outcome, error) {
 
 // handshake puts TLS over the connection.
 func (c *conn) handshake() error {
-	t := tls.Server(c.t.socket, c.srv.opts.TLS())
+	t := tls.Server(&tlsSocket{Conn: c.t.socket}, c.srv.opts.TLS())
 	if err := c.t.socket.SetDeadline(time.Now().Add(c.srv.limits.HandshakeTime)); err != nil {
 		return err
 	}

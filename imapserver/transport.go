@@ -1,6 +1,7 @@
 package imapserver
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -248,6 +249,49 @@ func (t *transport) flush() error {
 		t.buf = t.buf[:0]
 	}
 	return t.writeFailed
+}
+
+// finish writes all output and, where there is TLS, that no more will come (RFC 8446
+// §6.1), as one packet: the client is woken once. The connection is over either way, so
+// that errors do not matter.
+func (t *transport) finish() {
+	conn, ok := t.conn.(*tls.Conn)
+	if !ok {
+		_ = t.flush()
+		return
+	}
+	under := conn.NetConn().(*tlsSocket)
+	under.holding = true
+	_ = t.flush()
+	_ = conn.CloseWrite()
+	if t.writeFailed == nil && t.armWrite(time.Now().Add(t.writeStall), t.writeStall/slackShare) == nil {
+		_, _ = t.socket.Write(under.held)
+	}
+}
+
+// tlsSocket is the socket as TLS writes to it.
+type tlsSocket struct {
+	net.Conn
+	holding bool   // keep what is written
+	held    []byte // what was kept
+}
+
+// Write writes p, or keeps it.
+func (s *tlsSocket) Write(p []byte) (int, error) {
+	if s.holding {
+		s.held = append(s.held, p...)
+		return len(p), nil
+	}
+	return s.Conn.Write(p)
+}
+
+// SetWriteDeadline sets the deadline, but not with what is kept: crypto/tls forbids further
+// writes behind its last one.
+func (s *tlsSocket) SetWriteDeadline(end time.Time) error {
+	if s.holding {
+		return nil
+	}
+	return s.Conn.SetWriteDeadline(end)
 }
 
 // release gives the output buffer back; nothing may be in it.

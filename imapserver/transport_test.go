@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -204,5 +205,48 @@ func TestOutputKeepsOrder(t *testing.T) {
 	server.Close()
 	if <-got != want.String() {
 		t.Error("what was read is not what was written")
+	}
+}
+
+// writeCounter counts writes.
+type writeCounter struct {
+	net.Conn
+	n int
+}
+
+func (w *writeCounter) Write(p []byte) (int, error) {
+	w.n++
+	return w.Conn.Write(p)
+}
+
+// Without it a client could take the end of its session for an attack that cut it short, or
+// is woken once more for TLS's own goodbye, which is of no use to it.
+func TestLastAnswerComesWithTheEndOfTLS(t *testing.T) {
+	server, peer := net.Pipe()
+	defer peer.Close()
+	defer server.Close()
+	got := make(chan string)
+	go func() {
+		all, err := io.ReadAll(tls.Client(peer, &tls.Config{InsecureSkipVerify: true}))
+		got <- fmt.Sprintf("%s, %v", all, err) // an end without a goodbye is an error
+	}()
+	socket := &writeCounter{Conn: server}
+	config := testTLS(t)
+	config.SessionTicketsDisabled = true
+	conn := tls.Server(&tlsSocket{Conn: socket}, config)
+	if err := conn.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	tr := &transport{socket: socket, conn: conn, writeStall: stepTime}
+	if _, err := tr.Write([]byte("BYE")); err != nil {
+		t.Fatal(err)
+	}
+	before := socket.n
+	tr.finish()
+	if n := socket.n - before; n != 1 {
+		t.Errorf("%d writes", n)
+	}
+	if s := <-got; s != "BYE, <nil>" {
+		t.Errorf("the client got %s", s)
 	}
 }
