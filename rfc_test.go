@@ -96,6 +96,7 @@ var rfcs = map[int]string{
 	7889: "APPENDLIMIT",
 	8265: "User names and passwords in Unicode",
 	8314: "TLS for mail programs",
+	8446: "TLS 1.3",
 	8414: "OAuth 2.0: metadata of the provider",
 	8438: "STATUS=SIZE",
 	8457: "The special use \\Important",
