@@ -56,7 +56,7 @@ func unreadableBecause(err error) string {
 // lockError tells a file that cannot be opened from one that is locked.
 func lockError(err error) error {
 	var open *fs.PathError
-	if errors.As(err, &open) {
+	if errors.As(err, &open) || errors.Is(err, syscall.EIO) {
 		return err
 	}
 	return fmt.Errorf("%w: %v", ErrLocked, err)
@@ -68,13 +68,15 @@ func openError(err error) error {
 	switch {
 	case noSpace(err):
 		return fmt.Errorf("%w: %v", store.ErrFull, err)
+	case errors.Is(err, store.ErrFailed), errors.Is(err, store.ErrCorrupt):
+		return err
 	case unreadable(err):
 		var place interface{ ErrorDetail() string }
 		if errors.As(err, &place) {
 			return fmt.Errorf("%w: %s: %v", store.ErrCorrupt, place.ErrorDetail(), err)
 		}
 		return fmt.Errorf("%w: %v", store.ErrCorrupt, err)
-	case errors.Is(err, store.ErrFailed), errors.Is(err, store.ErrCorrupt), isSystemError(err):
+	case isSystemError(err):
 		return err
 	}
 	// What Pebble cannot make sense of and the system did not refuse, a setting in its

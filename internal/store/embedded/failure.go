@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"tidemark/internal/store"
 )
@@ -87,6 +88,9 @@ func (e *Engine) failure() error { return e.fault.failure() }
 // stopOpening ends the opening of Pebble, which on return would try again for ever.
 // It returns only if the store has been opened meanwhile.
 func (f *fault) stopOpening(err error) {
+	if errors.Is(err, syscall.EIO) {
+		err = fmt.Errorf("%w: %w", store.ErrFailed, err)
+	}
 	select {
 	case f.opening <- err:
 	default: // it was told before

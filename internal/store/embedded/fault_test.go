@@ -136,12 +136,14 @@ func TestFatalWhenJustOpened(t *testing.T) {
 	}
 }
 
-// If this fails, a server that starts on a disk without room for a table tries again for
-// ever, in silence: Pebble does not open before what its log has is flushed.
-func TestNoRoomToFlushWhileOpening(t *testing.T) {
-	f := &guardedFile{fs: newGuardedFS(nil, newFault(quiet(), nil), nil), role: roleTable}
-	go f.strike(syscall.ENOSPC)
-	if err := openError(<-f.fs.fault.opening); !errors.Is(err, store.ErrFull) {
-		t.Errorf("open: %v", err)
+// If this fails, a server that starts on a disk where no table can be written tries again
+// for ever, in silence: Pebble does not open before what its log has is flushed.
+func TestBugFlushFailsWhileOpening(t *testing.T) {
+	for cause, want := range map[error]error{syscall.ENOSPC: store.ErrFull, syscall.EIO: store.ErrFailed} {
+		f := &guardedFile{fs: newGuardedFS(nil, newFault(quiet(), nil), nil), role: roleTable}
+		go f.strike(cause)
+		if err := openError(<-f.fs.fault.opening); !errors.Is(err, want) {
+			t.Errorf("%v: %v", cause, err)
+		}
 	}
 }

@@ -58,17 +58,18 @@ func (f *guardedFile) strike(err error) {
 	if err == nil || f.role != roleTable && f.role != roleValue {
 		return
 	}
-	switch s := f.strikes(); {
-	case f.fs.fault.ending.Load():
-		f.fs.fault.fail(err)
+	fault, s := f.fs.fault, f.strikes()
+	if !f.compaction && !fault.armed.Load() {
+		fault.stopOpening(err) // Pebble waits for the flush, and nobody is told
+	}
+	switch {
+	case fault.ending.Load():
+		fault.fail(err)
 	case noSpace(err) && f.compaction:
 		s.strike() // it has time
 	case noSpace(err):
-		if !f.fs.fault.armed.Load() {
-			f.fs.fault.stopOpening(err) // Pebble waits for the flush, and nobody is told
-		}
 		s.full()
 	case s.strike() > maxStrikes && !f.compaction:
-		f.fs.fault.fail(err)
+		fault.fail(err)
 	}
 }
