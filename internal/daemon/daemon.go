@@ -30,7 +30,8 @@ import (
 )
 
 // ErrStorageFailed is wrapped by Run's error when the server stopped because its
-// storage could no longer be written, or did not start because it is damaged.
+// storage could no longer be written, or did not start because it is damaged or has no
+// room.
 var ErrStorageFailed = errors.New("storage failed")
 
 // stopTime is how long everything together may take to stop after a signal. Running

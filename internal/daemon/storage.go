@@ -44,7 +44,7 @@ func openStorage(c *config.Config, o storageOptions) (s *storage, err error) {
 		}
 	}()
 	if s.lock, err = lockDir(string(c.Server.DataDir)); err != nil {
-		return s, err
+		return s, openError(string(c.Server.DataDir), err)
 	}
 	s.engine, err = embedded.Open(c.InDataDir(storeDir), embedded.Options{
 		Logger:    o.Logger,
@@ -68,11 +68,14 @@ func openStorage(c *config.Config, o storageOptions) (s *storage, err error) {
 
 // openError says what can be done about a store that cannot be opened.
 func openError(dir string, err error) error {
-	if !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, store.ErrFailed) {
-		return err
+	switch {
+	case errors.Is(err, store.ErrFull), errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return fmt.Errorf("%w: %w; make room on the disk of %s: without any the server cannot start", ErrStorageFailed, err, dir)
+	case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrFailed), errors.Is(err, unix.EIO):
+		return fmt.Errorf("%w: %w; nothing in it was changed: look for errors of the disk, "+
+			"keep a copy of %s, and restore it from a backup or a snapshot", ErrStorageFailed, err, dir)
 	}
-	return fmt.Errorf("%w: %w; nothing in it was changed: look for errors of the disk, "+
-		"keep a copy of %s, and restore it from a backup or a snapshot", ErrStorageFailed, err, dir)
+	return err
 }
 
 // registerSpace makes the room on the disk known to monitoring, so that somebody

@@ -2,12 +2,17 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"tidemark/internal/store"
 )
 
 // If this fails, an operator whose store is damaged is not told where and what to do,
@@ -43,4 +48,35 @@ func TestDamagedStore(t *testing.T) {
 		}
 	}
 	t.Log(err)
+}
+
+// If this fails, a server that cannot start because of its disk ends as if it had been a
+// slip, or the operator is sent for the backup where there is only no room.
+func TestBugFullDiskIsNoSlip(t *testing.T) {
+	full := openError("data", fmt.Errorf("open store: %w", store.ErrFull))
+	if !errors.Is(full, ErrStorageFailed) || !strings.Contains(full.Error(), "make room on the disk of data") {
+		t.Errorf("no room in the store: %v", full)
+	}
+	for errno, want := range map[syscall.Errno]bool{syscall.ENOSPC: true, syscall.EDQUOT: true, syscall.EIO: true, syscall.EACCES: false} {
+		err := openError("data", &os.PathError{Op: "write", Path: "lock", Err: errno})
+		if have := errors.Is(err, ErrStorageFailed); have != want {
+			t.Errorf("%v: %v", errno, err)
+		}
+	}
+}
+
+// If this fails, somebody who is neither root nor the owner of the data directory is told
+// of a server that cannot be reached, even where none is running.
+func TestBugStrangerIsToldTheOwner(t *testing.T) {
+	denied := fmt.Errorf("reach the server: %w", fs.ErrPermission)
+	owner := &syscall.Credential{Uid: 4_000_000_000}
+	if err := explainDenied(owner, denied); !strings.Contains(err.Error(), "belongs to user #4000000000; run this as root") {
+		t.Errorf("another's directory: %v", err)
+	}
+	if err := explainDenied(nil, denied); err != denied {
+		t.Errorf("own directory: %v", err)
+	}
+	if err := explainDenied(owner, io.EOF); err != io.EOF {
+		t.Errorf("another error: %v", err)
+	}
 }
