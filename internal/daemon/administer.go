@@ -34,25 +34,31 @@ func OpenService(ctx context.Context, o ServiceOptions) (s admin.Service, closeS
 	if err == nil {
 		return client, client.Close, nil
 	}
+	owner := foreignOwner(string(o.Config.Server.DataDir))
 	if !errors.Is(err, admin.ErrNotRunning) {
-		return nil, nil, err
+		return nil, nil, explainDenied(owner, err)
 	}
 	if err := checkStore(o); err != nil {
 		return nil, nil, err
 	}
-	owner := foreignOwner(string(o.Config.Server.DataDir))
 	if owner != nil && os.Geteuid() == 0 {
 		return startHelper(ctx, o, owner)
 	}
 	st, err := openAdminStorage(o.Config, o.Warnings)
-	if owner != nil && errors.Is(err, fs.ErrPermission) {
-		name := userName(owner.Uid)
-		return nil, nil, fmt.Errorf("the data directory belongs to user %s; run this as root or by sudo -u %s: %w", name, name, err)
-	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, explainDenied(owner, err)
 	}
 	return adminService(o.Config, st), st.Close, nil
+}
+
+// explainDenied says who may do what was denied, if it is because the data directory
+// belongs to the owner and not to the user of this process.
+func explainDenied(owner *syscall.Credential, err error) error {
+	if owner == nil || !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	name := userName(owner.Uid)
+	return fmt.Errorf("the data directory belongs to user %s; run this as root or by sudo -u %s: %w", name, name, err)
 }
 
 func openAdminStorage(c *config.Config, warnings io.Writer) (*storage, error) {
