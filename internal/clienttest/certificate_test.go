@@ -161,7 +161,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !slices.Equal(served(), second.Certificate[0]) {
 		if time.Now().After(deadline) {
 			t.Fatal("the new certificate is not served")

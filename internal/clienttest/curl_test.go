@@ -12,7 +12,7 @@ func (s *server) curl(args ...string) string {
 	s.t.Helper()
 	netrc := filepath.Join(s.dir, "netrc")
 	writeFile(s.t, netrc, "machine 127.0.0.1 login alice password "+s.password+"\n")
-	common := []string{"--silent", "--show-error", "--max-time", "30", "--cacert", s.caFile(), "--netrc-file", netrc}
+	common := []string{"--silent", "--show-error", "--max-time", "180", "--cacert", s.caFile(), "--netrc-file", netrc}
 	return runProgram(s.t, exec.Command(program(s.t, "curl", "curl"), append(common, args...)...))
 }
 
@@ -51,7 +51,7 @@ func TestCurl(t *testing.T) {
 		t.Errorf("STORE: flags %q", got.flags)
 	}
 	// Without TLS curl must not get in, and must not have been asked for the password.
-	cmd := exec.Command("curl", "--silent", "--max-time", "30", "--user", "alice:"+s.password, plain+"/")
+	cmd := exec.Command("curl", "--silent", "--max-time", "180", "--user", "alice:"+s.password, plain+"/")
 	if out, err := runProgramErr(cmd); err == nil {
 		t.Errorf("login without TLS: %q", out)
 	}

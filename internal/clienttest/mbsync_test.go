@@ -25,6 +25,7 @@ func newDevice(s *server, name string) *device {
 	writeFile(s.t, d.rc, fmt.Sprintf(`IMAPAccount a
 Host 127.0.0.1
 Port %s
+Timeout 180
 User alice
 PassCmd "cat %s"
 SSLType IMAPS

@@ -50,12 +50,13 @@ set pager = builtin
 set wait_key = no
 set mark_old = no
 set sleep_time = 0
+set imap_poll_timeout = 180
 set read_inc = 0
 set mail_check = 600
 push "%s"
 `, s.password, port(s.imaps), s.caFile(), keys))
 	mutt := program(s.t, "neomutt", "neomutt")
-	cmd := exec.Command(program(s.t, "timeout", "coreutils"), "60", program(s.t, "script", "bsdutils"), "--quiet", "--return",
+	cmd := exec.Command(program(s.t, "timeout", "coreutils"), "180", program(s.t, "script", "bsdutils"), "--quiet", "--return",
 		"--command", mutt+" -n -F "+rc+" -f "+url, "/dev/null")
 	cmd.Env = append(os.Environ(), "TERM=xterm", "HOME="+s.dir, "LC_ALL=C.UTF-8")
 	out := runProgram(s.t, cmd)

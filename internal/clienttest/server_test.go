@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -16,11 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"tidemark/internal/testbed"
 	"tidemark/internal/transcript"
 )
 
 // patience bounds everything that is waited for.
-const patience = 60 * time.Second
+const patience = testbed.Patience
 
 var binary string // path of the built program, set once by TestMain
 
@@ -54,7 +54,7 @@ type server struct {
 	extra    []string // settings, as section.key=value
 
 	cmd  *exec.Cmd
-	log  *bytes.Buffer
+	log  *testbed.Log
 	done chan error
 }
 
@@ -69,32 +69,13 @@ func startServer(t *testing.T, users ...string) *server {
 func startServerWith(t *testing.T, settings []string, users ...string) *server {
 	t.Helper()
 	s := &server{t: t, dir: t.TempDir(), password: rand.Text(), extra: settings}
-	s.imaps, s.starttls, s.lmtp = freeAddr(t), freeAddr(t), freeAddr(t)
+	s.imaps, s.starttls, s.lmtp = testbed.FreeAddr(t), testbed.FreeAddr(t), testbed.FreeAddr(t)
 	s.start()
 	t.Cleanup(s.stop)
 	for _, u := range users {
 		s.run(s.password+"\n", "user", "add", u, "--password-stdin")
 	}
 	return s
-}
-
-// freeAddr returns a free address on loopback. It is outside the range from which
-// the kernel takes the ports of outgoing connections, one of which could have
-// taken it before the server does.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	var err error
-	for range 100 {
-		var ln net.Listener
-		addr := fmt.Sprintf("127.0.0.1:%d", 20000+mathrand.IntN(12000))
-		if ln, err = net.Listen("tcp", addr); err == nil {
-			if err = ln.Close(); err == nil {
-				return addr
-			}
-		}
-	}
-	t.Fatalf("no free port: %v", err)
-	return ""
 }
 
 func (s *server) settings() []string {
@@ -119,7 +100,7 @@ func (s *server) start() {
 		s.t.Fatal(err)
 	}
 	defer ready.Close()
-	s.log = &bytes.Buffer{}
+	s.log = &testbed.Log{}
 	s.cmd = exec.Command(binary, append(s.settings(), "serve", "--ready-fd=3")...)
 	s.cmd.ExtraFiles = []*os.File{child}
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
@@ -154,7 +135,7 @@ func (s *server) stop() {
 		if err != nil {
 			s.t.Errorf("the server ended with %v\n%s", err, s.log)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		s.kill()
 		s.t.Errorf("the server did not end after SIGTERM\n%s", s.log)
 	}
@@ -295,7 +276,7 @@ func runProgram(t *testing.T, cmd *exec.Cmd) string {
 }
 
 func runProgramErr(cmd *exec.Cmd) (string, error) {
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = patience
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()
 	return string(out), err

@@ -121,7 +121,7 @@ func TestSSLScan(t *testing.T) {
 	s := startServer(t)
 	for name, args := range map[string][]string{"imaps": {s.imaps}, "STARTTLS": {"--starttls-imap", s.starttls}} {
 		t.Run(name, func(t *testing.T) {
-			out := runProgram(t, exec.Command(program(t, "sslscan", "sslscan"), append([]string{"--xml=-", "--show-sigs"}, args...)...))
+			out := runProgram(t, exec.Command(program(t, "sslscan", "sslscan"), append([]string{"--xml=-", "--show-sigs", "--timeout=180"}, args...)...))
 			var found scan
 			if err := xml.Unmarshal([]byte(out), &found); err != nil {
 				t.Fatalf("%v\n%s", err, out)
@@ -187,10 +187,10 @@ func TestTestSSL(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "findings.json")
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
 			defer cancel()
 			all := slices.Concat([]string{"--quiet", "--color", "0", "--warnings", "off", "--nodns", "none", "--ip", "127.0.0.1",
-				"--connect-timeout", "10", "--openssl-timeout", "10", "--add-ca", s.caFile(), "--jsonfile", file}, checks, args)
+				"--connect-timeout", "180", "--openssl-timeout", "180", "--add-ca", s.caFile(), "--jsonfile", file}, checks, args)
 			out, err := runProgramErr(exec.CommandContext(ctx, program(t, "testssl", "testssl.sh"), all...))
 			if ctx.Err() != nil {
 				t.Fatalf("%v\n%s", err, out) // its exit code counts findings
@@ -263,14 +263,9 @@ func (s *server) inject(octets string, apart bool) string {
 	}
 	answer, _ := r.ReadString('\n') // the connection may be closed instead
 	if apart {
-		_, err = nc.Write([]byte(second))
-		if err == nil {
-			err = nc.(*net.TCPConn).CloseWrite()
-		}
-		if err != nil {
-			s.t.Fatal(err)
-		}
+		_, _ = nc.Write([]byte(second)) // the server may hang up at the first octet
+		_ = nc.(*net.TCPConn).CloseWrite()
 	}
-	rest, _ := io.ReadAll(r) // likewise
+	rest, _ := io.ReadAll(r) // it may have hung up with octets unread
 	return greeting + answer + string(rest)
 }

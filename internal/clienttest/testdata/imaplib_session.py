@@ -17,10 +17,10 @@ def ok(answer):
 
 
 if mode == "imaps":
-    m = imaplib.IMAP4_SSL(host, int(port), ssl_context=context, timeout=30)
+    m = imaplib.IMAP4_SSL(host, int(port), ssl_context=context, timeout=180)
     ok(m.login("alice", password))
 else:
-    m = imaplib.IMAP4(host, int(port), timeout=30)
+    m = imaplib.IMAP4(host, int(port), timeout=180)
     ok(m.starttls(ssl_context=context))
     ok(m.authenticate("PLAIN", lambda _: b"\0alice\0" + password.encode()))
 
