@@ -17,7 +17,7 @@ import (
 var (
 	errTryCreate = imap.Refuse(imap.CodeTryCreate, "No such mailbox; it can be created")
 	errTooBig    = imap.Refuse(imap.CodeTooBig, "The message is too large")
-	errNUL       = imap.Refuse(imap.CodeCannot, "A message must not have NUL octets")
+	errNUL       = imap.Refuse(imap.CodeUnknownCTE, "A message must not have NUL octets") // RFC 3516 §4.4
 	errUIDsUsed  = imap.Refuse(imap.CodeLimit, "The mailbox has no UIDs left")
 )
 
