@@ -316,10 +316,18 @@ func (f *fetcher) appendItem(b []byte, item *imap.FetchItem, r *fetchRow, sum Su
 	case imap.FetchEnvelope:
 		return append(append(b, "ENVELOPE "...), sum.Envelope()...)
 	case imap.FetchBody:
-		return append(append(b, "BODY "...), sum.Body()...)
+		return f.appendBody(append(b, "BODY "...), sum.Body())
 	default: // imap.FetchBodyStructure
-		return append(append(b, "BODYSTRUCTURE "...), sum.BodyStructure()...)
+		return f.appendBody(append(b, "BODYSTRUCTURE "...), sum.BodyStructure())
 	}
+}
+
+// appendBody appends a body as the client's version of IMAP knows it.
+func (f *fetcher) appendBody(b, body []byte) []byte {
+	if f.enabled.rev2 {
+		return append(b, body...)
+	}
+	return imapwire.AppendBodyRev1(b, body)
 }
 
 // errBatchFull ends a call of Mailbox.Summaries to write what has been made: nothing

@@ -33,8 +33,12 @@ func appendMultipart(b []byte, s *imap.BodyStructure, extended bool) []byte {
 
 // appendSinglePart appends a body-type-1part.
 func appendSinglePart(b []byte, s *imap.BodyStructure, extended bool) []byte {
-	b = AppendString(b, s.Type)
-	b = AppendString(append(b, ' '), s.Subtype)
+	if s.Message != nil && strings.EqualFold(s.Subtype, "global") {
+		b = append(b, globalType...)
+	} else {
+		b = AppendString(b, s.Type)
+		b = AppendString(append(b, ' '), s.Subtype)
+	}
 	b = appendParams(append(b, ' '), s.Params)
 	b = AppendNString(append(b, ' '), s.ID)
 	b = AppendNString(append(b, ' '), s.Description)

@@ -81,3 +81,47 @@ func TestDeepBody(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// If this failed, clients of IMAP4rev1 could not read the structure of a message with a
+// message/global in it, which for them is a part like others (RFC 3501 §9).
+func TestAppendBodyRev1(t *testing.T) {
+	text := &imap.BodyStructure{Type: "text", Subtype: "plain", Encoding: "7BIT", Size: 1, Lines: 2}
+	// What looks like a message/global, but is not.
+	decoy := &imap.BodyStructure{Type: "text", Subtype: "plain", Encoding: "7BIT", Description: ptr(`ü ("MESSAGE" "GLOBAL" (`),
+		Params: []imap.Param{{Name: "MESSAGE", Value: "GLOBAL"}, {Name: "quote", Value: `\" ) (`}}}
+	message := &imap.BodyStructure{Type: "message", Subtype: "rfc822", Encoding: "8BIT", Size: 9, Lines: 3, Message: text}
+	mixed := &imap.BodyStructure{Type: "multipart", Subtype: "mixed", Parts: []*imap.BodyStructure{decoy, message, text}}
+	envelope := &imap.Envelope{Subject: ptr("ü) (")}
+	global := func(within *imap.BodyStructure) *imap.BodyStructure {
+		return &imap.BodyStructure{Type: "Message", Subtype: "Global", Encoding: "8BIT", Size: 9, Lines: 3,
+			Envelope: envelope, Message: within, Disposition: ptr("attachment"), Language: []string{"de", "en"}}
+	}
+	basic := &imap.BodyStructure{Type: "MESSAGE", Subtype: "GLOBAL", Encoding: "8BIT", Size: 9,
+		Disposition: ptr("attachment"), Language: []string{"de", "en"}}
+	for _, test := range []struct {
+		name      string
+		has, want *imap.BodyStructure
+	}{
+		{"no such part", mixed, mixed},
+		{"alone", global(text), basic},
+		{"with parts", global(mixed), basic},
+		{"within another", global(global(text)), basic},
+		{
+			"among others",
+			&imap.BodyStructure{Type: "multipart", Subtype: "mixed", Parts: []*imap.BodyStructure{decoy, global(mixed), message, decoy}},
+			&imap.BodyStructure{Type: "multipart", Subtype: "mixed", Parts: []*imap.BodyStructure{decoy, basic, message, decoy}},
+		},
+		{
+			"within message/rfc822",
+			&imap.BodyStructure{Type: "message", Subtype: "rfc822", Encoding: "8BIT", Envelope: envelope, Message: global(text), MD5: ptr("m")},
+			&imap.BodyStructure{Type: "message", Subtype: "rfc822", Encoding: "8BIT", Envelope: envelope, Message: basic, MD5: ptr("m")},
+		},
+	} {
+		for _, extended := range []bool{false, true} {
+			got := string(imapwire.AppendBodyRev1([]byte("BODY "), imapwire.AppendBody(nil, test.has, extended)))
+			if want := string(imapwire.AppendBody([]byte("BODY "), test.want, extended)); got != want {
+				t.Errorf("%s, extended %v:\ngot  %s\nwant %s", test.name, extended, got, want)
+			}
+		}
+	}
+}
