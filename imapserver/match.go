@@ -166,7 +166,7 @@ func collapse(text string) string {
 }
 
 // matches says whether the pattern matches the whole of name. INBOX is matched in any
-// case (RFC 9051 §5.1).
+// case (RFC 9051 §5.1), also where it is the first level of name.
 func (p *pattern) matches(name string) bool {
 	switch {
 	case p.exact && name == imap.Inbox:
@@ -180,8 +180,12 @@ func (p *pattern) matches(name string) bool {
 	clear(now)
 	now[0] = 1
 	p.passWildcards(now)
+	anyCase := 0 // so many octets at the beginning
+	if name == imap.Inbox || strings.HasPrefix(name, imap.Inbox+string(imap.Delimiter)) {
+		anyCase = len(imap.Inbox)
+	}
 	for i := range len(name) {
-		p.step(now, next, name[i], name == imap.Inbox)
+		p.step(now, next, name[i], i < anyCase)
 		now, next = next, now
 	}
 	end := len(p.text)
