@@ -109,13 +109,20 @@ type Create struct {
 func (*Create) Name() string { return "CREATE" }
 
 // Delete is DELETE (RFC 9051 §6.3.5).
-type Delete struct{ Mailbox string }
+type Delete struct {
+	Mailbox  string
+	Supplied string // how the client spelled Mailbox; empty where it is the same
+}
 
 // Name returns "DELETE".
 func (*Delete) Name() string { return "DELETE" }
 
 // Rename is RENAME (RFC 9051 §6.3.6).
-type Rename struct{ From, To string }
+type Rename struct {
+	From, To string
+	// How the client spelled From and To; empty where it is the same.
+	SuppliedFrom, SuppliedTo string
+}
 
 // Name returns "RENAME".
 func (*Rename) Name() string { return "RENAME" }
@@ -166,7 +173,8 @@ const (
 // The messages themselves are not in the struct: the decoder hands them out one
 // after the other, each as an AppendItem with a literal that is read as it comes.
 type Append struct {
-	Mailbox string
+	Mailbox  string
+	Supplied string // how the client spelled Mailbox; empty where it is the same
 }
 
 // Name returns "APPEND".

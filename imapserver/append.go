@@ -46,6 +46,7 @@ func (a *authenticated) append(ctx context.Context, cmd *imap.Append) (outcome, 
 	if err != nil {
 		return outcome{}, err
 	}
+	a.correctName(cmd.Mailbox, cmd.Supplied)
 	return outcome{code: imapwire.CodeAppendUID(result.UIDValidity, result.UIDs)}, nil
 }
 

@@ -24,7 +24,7 @@ var errAppendOrder = errors.New("imapwire: append methods called out of order")
 func (d *Decoder) appendCommand() imap.Command {
 	c := &imap.Append{}
 	d.sp()
-	c.Mailbox = d.mailbox()
+	c.Mailbox, c.Supplied = d.spelledMailbox()
 	d.app = appendState{active: d.err == nil}
 	return c
 }

@@ -28,7 +28,7 @@ var (
 	errUTF8 = errors.New("text is not UTF-8")
 )
 
-// mailbox reads a mailbox name as UTF-8. INBOX in any case is imap.Inbox.
+// mailbox reads a mailbox name as UTF-8, with INBOX in its one spelling.
 func (d *Decoder) mailbox() string {
 	name, _ := d.spelledMailbox()
 	return name
@@ -38,10 +38,7 @@ func (d *Decoder) mailbox() string {
 // not the name: supplied is that spelling, or empty where it is the name.
 func (d *Decoder) spelledMailbox() (name, supplied string) {
 	supplied = d.mailboxText(classAString)
-	name = norm.NFC.String(supplied)
-	if strings.EqualFold(name, imap.Inbox) && len(name) == len(imap.Inbox) {
-		name = imap.Inbox
-	}
+	name = imap.FoldInbox(norm.NFC.String(supplied))
 	if name == supplied {
 		return name, ""
 	}
@@ -247,16 +244,18 @@ func (d *Decoder) create() imap.Command {
 // delete reads DELETE (RFC 9051 §6.3.5).
 func (d *Decoder) delete() imap.Command {
 	d.sp()
-	return &imap.Delete{Mailbox: d.mailbox()}
+	c := &imap.Delete{}
+	c.Mailbox, c.Supplied = d.spelledMailbox()
+	return c
 }
 
 // rename reads RENAME (RFC 9051 §6.3.6).
 func (d *Decoder) rename() imap.Command {
 	c := &imap.Rename{}
 	d.sp()
-	c.From = d.mailbox()
+	c.From, c.SuppliedFrom = d.spelledMailbox()
 	d.sp()
-	c.To = d.mailbox()
+	c.To, c.SuppliedTo = d.spelledMailbox()
 	return c
 }
 
