@@ -109,6 +109,23 @@ func BenchmarkDelta(b *testing.B) {
 	}
 }
 
+// BenchmarkDeltaOfAppend finds the one message that a version has more than the other.
+func BenchmarkDeltaOfAppend(b *testing.B) {
+	m := benchMailbox(b)
+	old := m.View()
+	message := benchUpload(b, m.acct, fmt.Appendf(nil, testMessage, 1, 1, 1))
+	if _, err := m.acct.Append(b.Context(), "INBOX", []imapserver.AppendMessage{message}); err != nil {
+		b.Fatal(err)
+	}
+	v := m.View()
+	b.ReportAllocs()
+	for b.Loop() {
+		if d := v.Delta(old); d.Added != 1 {
+			b.Fatalf("%d new messages", d.Added)
+		}
+	}
+}
+
 // BenchmarkSearchColumns answers SEARCH UNSEEN from the columns.
 func BenchmarkSearchColumns(b *testing.B) {
 	m := benchMailbox(b)

@@ -84,9 +84,16 @@ func (c *chunk) memory() int {
 	return n
 }
 
-// sameMessages says that the two versions hold the same messages, because one was
-// made of the other without adding or expunging.
-func (c *chunk) sameMessages(o *chunk) bool { return c.lazy == o.lazy }
+// begins says that next holds all messages of c and perhaps new ones behind them. No message
+// before those of c is in next. As UIDs ascend, and what is not new was in c, none is
+// missing where the last one stands in its place.
+func (c *chunk) begins(next *chunk) bool {
+	n := c.len()
+	if n == next.len() {
+		return c.last == next.last
+	}
+	return n < next.len() && next.columns().uid[n-1] == c.last
+}
 
 // seal computes the totals of a chunk that has just been built, but for octets, which
 // change with the messages alone.

@@ -36,22 +36,22 @@ func (w *deltaWalk) run() {
 		case w.i == 0 && w.j == 0 && oc == nc:
 			w.k++
 			w.m++
-		case w.i == 0 && w.j == 0 && oc.sameMessages(nc):
-			w.compareFlags(nc)
+		case w.i == 0 && w.j == 0 && oc.begins(nc):
+			w.compareFlags(nc, oc.len())
 			w.k++
-			w.m++
+			w.skipNew(nc, oc.len())
 		default:
 			w.step(oc, nc)
 		}
 	}
 }
 
-// compareFlags notes the changes of a chunk whose messages are the same as before.
-func (w *deltaWalk) compareFlags(c *chunk) {
+// compareFlags notes the changes of the first n messages of a chunk, which were there before.
+func (w *deltaWalk) compareFlags(c *chunk, n int) {
 	if c.maxModSeq <= w.old.modseq {
 		return
 	}
-	for i, modseq := range c.columns().modseq {
+	for i, modseq := range c.columns().modseq[:n] {
 		if modseq > w.old.modseq {
 			w.delta.Changed.Add(w.new.starts[w.m] + uint32(i) + 1)
 		}
@@ -70,7 +70,11 @@ func (w *deltaWalk) step(oc, nc *chunk) {
 		w.delta.Changed.Add(w.new.starts[w.m] + uint32(w.j) + 1)
 	}
 	w.nextOld(oc)
-	if w.j++; w.j == nc.len() {
+	w.skipNew(nc, 1)
+}
+
+func (w *deltaWalk) skipNew(nc *chunk, n int) {
+	if w.j += n; w.j == nc.len() {
 		w.m++
 		w.j = 0
 	}
