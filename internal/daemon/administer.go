@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/user"
 	"syscall"
+	"time"
 
 	"tidemark/internal/admin"
 	"tidemark/internal/auth"
@@ -28,8 +29,40 @@ type ServiceOptions struct {
 // OpenService returns the administration of the data directory: through the server
 // that has it, or directly if none does. For root it is done by a process of the
 // directory's owner, so that all files stay readable for the server, while what is
-// imported from and exported to is opened by root.
+// imported from and exported to is opened by root. A server that is about to start, or
+// another command, is waited for.
 func OpenService(ctx context.Context, o ServiceOptions) (s admin.Service, closeService func() error, err error) {
+	err = whileInUse(ctx, func() (err error) {
+		s, closeService, err = openService(ctx, o)
+		return err
+	})
+	return s, closeService, err
+}
+
+const (
+	inUseWait  = 5 * time.Second // more than a server needs to start
+	inUsePause = 100 * time.Millisecond
+)
+
+// whileInUse calls open, and again for some time as long as another process has the
+// data directory.
+func whileInUse(ctx context.Context, open func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, inUseWait)
+	defer cancel()
+	for {
+		err := open()
+		if _, inUse := errors.AsType[*InUseError](err); !inUse {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(inUsePause):
+		}
+	}
+}
+
+func openService(ctx context.Context, o ServiceOptions) (s admin.Service, closeService func() error, err error) {
 	client, err := admin.Dial(ctx, o.Config.AdminSocket())
 	if err == nil {
 		return client, client.Close, nil

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"tidemark/internal/store"
 )
@@ -77,6 +79,34 @@ func TestBugStrangerIsToldTheOwner(t *testing.T) {
 		t.Errorf("own directory: %v", err)
 	}
 	if err := explainDenied(owner, io.EOF); err != io.EOF {
+		t.Errorf("another error: %v", err)
+	}
+}
+
+// If this fails, a command right behind the start of a server ends with the advice to stop
+// that server.
+func TestBugCommandWhileServerStarts(t *testing.T) {
+	inUse := &InUseError{Dir: "data", PID: "1"}
+	synctest.Test(t, func(t *testing.T) {
+		started := time.Now()
+		err := whileInUse(t.Context(), func() error {
+			if time.Since(started) < inUseWait/2 {
+				return inUse
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("a server that is about to start: %v", err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		started := time.Now()
+		err := whileInUse(t.Context(), func() error { return inUse })
+		if took := time.Since(started); err != inUse || took > inUseWait+inUsePause {
+			t.Errorf("a server that never starts: %v after %v", err, took)
+		}
+	})
+	if err := whileInUse(t.Context(), func() error { return io.EOF }); err != io.EOF {
 		t.Errorf("another error: %v", err)
 	}
 }
