@@ -21,7 +21,7 @@ func (a *app) exportCommand() *cobra.Command {
 			"and flags are brought up to date; nothing is ever deleted there.",
 		Args: arguments("USER", "PATH"),
 	}
-	format := cmd.Flags().String("format", "maildir", "`maildir`, maildir-fs (Dovecot's LAYOUT=fs) or mbox")
+	format := cmd.Flags().String("format", "maildir", "`layout` of PATH: maildir, maildir-fs (Dovecot's LAYOUT=fs) or mbox")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.withService(cmd, func(ctx context.Context, s admin.Service) error {

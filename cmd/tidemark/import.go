@@ -26,8 +26,8 @@ func (a *app) importCommand() *cobra.Command {
 			"The exit code is 3 if there were messages that could not be taken. They are listed.",
 		Args: arguments("USER", "PATH"),
 	}
-	format := cmd.Flags().String("format", "", "`maildir`, maildir-fs (Dovecot's LAYOUT=fs) or mbox (default: what PATH looks like)")
-	mailbox := cmd.Flags().String("mailbox", imap.Inbox, "where the messages of a single mbox `file` go")
+	format := cmd.Flags().String("format", "", "`layout` of PATH: maildir, maildir-fs (Dovecot's LAYOUT=fs) or mbox (default: what it looks like)")
+	mailbox := cmd.Flags().String("mailbox", imap.Inbox, "`name` of the mailbox for the messages of a single mbox file")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		source, err := openSource(args[1], *format, *mailbox)

@@ -168,7 +168,12 @@ func arguments(names ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):
-			return usagef("%s is missing", strings.Join(names[len(args):], " and "))
+			missing := names[len(args):]
+			verb := "is"
+			if len(missing) > 1 {
+				verb = "are"
+			}
+			return usagef("%s %s missing", strings.Join(missing, " and "), verb)
 		case len(args) > len(names):
 			// It may be a password, and what is printed here is often kept.
 			return usagef("%s too many; wanted: %s", count(len(args)-len(names), "argument", "arguments"),

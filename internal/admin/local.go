@@ -240,7 +240,8 @@ func (l *Local) inAccount(ctx context.Context, user string, fn func(*mail.Accoun
 func prepareName(name string) (string, error) {
 	prepared, err := sasl.PrepareName(name)
 	if err != nil {
-		return "", errorf(Invalid, "%q cannot be the name of a user: %v", name, err)
+		return "", errorf(Invalid, `%q cannot be the name of a user: a name is a word without spaces, control characters `+
+			`and the signs / \ * %% ", of at most %d octets`, name, sasl.MaxName)
 	}
 	return prepared, nil
 }

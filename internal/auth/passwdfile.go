@@ -264,7 +264,7 @@ func (r *Record) setHash(stored string, allowWeak bool) error {
 		return err
 	}
 	if schemes[scheme].weak && !allowWeak {
-		return fmt.Errorf("{%s} is too weak to be taken without being asked for", scheme)
+		return fmt.Errorf("{%s} is too weak to be taken without auth.allow_weak_hashes", scheme)
 	}
 	r.Hash = stored
 	switch scheme {

@@ -58,7 +58,7 @@ func TestPasswdMistakes(t *testing.T) {
 	for line, want := range map[string]string{
 		"a b:" + bcryptHash:                                     "line 2: not a user name",
 		"alice:{X}y":                                            "line 2: password scheme not known: {X}",
-		"alice:{PLAIN}secret word":                              "line 2: {PLAIN} is too weak to be taken without being asked for",
+		"alice:{PLAIN}secret word":                              "line 2: {PLAIN} is too weak to be taken without auth.allow_weak_hashes",
 		"alice:$6$nonsense":                                     "line 2: ",
 		"alice:" + bcryptHash + "::::::nopassword":              "line 2: nopassword would let anybody in",
 		"alice:" + bcryptHash + "::::::allow_nets=x":            "line 2: allow_nets: ",
