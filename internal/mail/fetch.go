@@ -210,13 +210,18 @@ func (x *extentContent) Size() int64 { return x.e.Length }
 
 // WriteRange writes octets of the extent.
 func (x *extentContent) WriteRange(w io.Writer, offset, n int64) error {
-	at := x.e.Offset + offset
-	if b := x.c.blob.Bytes(); b != nil {
-		_, err := w.Write(b[at : at+n])
-		return err
+	for at, end := x.e.Offset+offset, x.e.Offset+offset+n; at < end; {
+		b, err := x.c.blob.Piece(at)
+		if err != nil {
+			return err
+		}
+		b = b[:min(int64(len(b)), end-at)]
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+		at += int64(len(b))
 	}
-	_, err := io.Copy(w, io.NewSectionReader(x.c.blob, at, n))
-	return err
+	return nil
 }
 
 // bytesContent is octets made for the answer.

@@ -178,12 +178,15 @@ type BlobWriter interface {
 	Abort()
 }
 
-// Blob is an open blob. ReadAt verifies what it reads. Close releases it; a blob
-// that is dropped while it is open stays readable.
+// Blob is an open blob, for one goroutine at a time. What is read has been verified, in
+// pieces: little of a blob can be read without all of it. Close releases it; a blob that is
+// dropped while it is open stays readable.
 type Blob interface {
 	io.ReaderAt
 	io.Closer
-	Size() int64
+	// Piece returns octets from off on, at least one and as many as the engine has in
+	// memory next to each other, or io.EOF at the end. They are valid until the next call.
+	Piece(off int64) ([]byte, error)
 	// Bytes returns the whole content where the engine has it in memory anyway,
 	// else nil. It is valid until Close.
 	Bytes() []byte

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -16,21 +15,20 @@ import (
 	"tidemark/internal/store"
 )
 
-// inlineSize is the size in bytes up to which a blob lies in Pebble. It is then
-// written twice, to the log and to a file of values, but becomes durable together
-// with its transaction by one sync.
-const inlineSize = 256 << 10
-
-// newBlobID makes an ID. IDs grow with time, so that blobs which arrive together
-// lie together. The last bit tells where the content is, so that a blob can be
-// dropped without looking.
-func newBlobID(inFile bool) store.BlobID {
+// newBlobID makes the ID of a blob that is cut into so many pieces, or is in a file if
+// there are none. IDs grow with time, so that blobs which arrive together lie together;
+// the first byte has been 1 since blobs are cut. The last byte tells where the content is,
+// so that a blob can be dropped without looking: its lowest bit is set for a file, and the
+// next four are the number of pieces less one.
+func newBlobID(pieces int) store.BlobID {
 	var id store.BlobID
-	binary.BigEndian.PutUint64(id[:], uint64(time.Now().UnixMicro()))
 	rand.Read(id[8:])
-	id[15] &^= 1
-	if inFile {
+	binary.BigEndian.PutUint64(id[:], uint64(time.Now().UnixMicro()))
+	id[0] = 1
+	if pieces == 0 {
 		id[15] |= 1
+	} else {
+		id[15] = id[15]&^0x1f | byte(pieces-1)<<1
 	}
 	return id
 }
@@ -121,7 +119,7 @@ func (w *blobWriter) fits(n int) bool {
 
 // spill moves the content to a file.
 func (w *blobWriter) spill() error {
-	file, err := w.engine.files.create(w.engine.space, w.account, newBlobID(true))
+	file, err := w.engine.files.create(w.engine.space, w.account, newBlobID(0))
 	if err != nil {
 		return err
 	}
@@ -150,7 +148,7 @@ func (w *blobWriter) Finish() (store.BlobRef, error) {
 		}
 		ref.info.ID, ref.sums = w.file.id, w.file.sums
 	} else {
-		ref.info.ID, ref.content = newBlobID(false), w.buf
+		ref.info.ID, ref.content = newBlobID(pieceCount(len(w.buf))), w.buf
 	}
 	ref.info.Size = w.size
 	w.sum.Sum(ref.info.Sum[:0])
@@ -236,7 +234,7 @@ func (t *tx) DropBlob(id store.BlobID) {
 	if inFile(id) {
 		t.dropped = append(t.dropped, id)
 	} else {
-		t.deleteIn(spaceBody, id[:])
+		t.deletePieces(id)
 	}
 	t.adopted = slices.DeleteFunc(t.adopted, func(b *blobRef) bool { return b.info.ID == id })
 }
@@ -246,7 +244,7 @@ func (t *tx) writeBlobs() {
 	for _, b := range t.adopted {
 		t.setSealed(spaceInfo, b.info.ID[:], encodeInfo(&b.info, b.sums))
 		if !inFile(b.info.ID) {
-			t.setSealed(spaceBody, b.info.ID[:], b.content)
+			t.setPieces(b.info.ID, b.content)
 		}
 	}
 }
@@ -301,24 +299,7 @@ func (e *Engine) OpenBlob(ctx context.Context, id store.AccountID, blob store.Bl
 	if inFile(blob) {
 		return e.openFileBlob(id, blob)
 	}
-	return e.openMemoryBlob(id, blob)
-}
-
-// openMemoryBlob reads a small blob whole. It is copied, because a slow reader
-// would else pin the memory or the tables that it lies in.
-func (e *Engine) openMemoryBlob(id store.AccountID, blob store.BlobID) (store.Blob, error) {
-	var scratch [prefixLen + len(blob)]byte
-	key := appendKey(scratch[:0], spaceBody, id, blob[:])
-	sealed, closer, err := e.db.Get(key)
-	if err != nil {
-		return nil, readError(key, err)
-	}
-	defer closer.Close()
-	content, err := unseal(key, sealed)
-	if err != nil {
-		return nil, err
-	}
-	return &memoryBlob{content: append(getBuffer(len(content)), content...)}, nil
+	return e.openSmallBlob(id, blob)
 }
 
 // blobRecord reads what is known of a blob.
@@ -336,37 +317,17 @@ func (e *Engine) blobRecord(id store.AccountID, blob store.BlobID) (store.BlobIn
 	return decodeInfo(key, value)
 }
 
-// memoryBlob implements store.Blob for small blobs.
-type memoryBlob struct {
-	content []byte
-	closed  bool
-}
-
-func (b *memoryBlob) Size() int64 { return int64(len(b.content)) }
-
-func (b *memoryBlob) Bytes() []byte { return b.content }
-
-func (b *memoryBlob) ReadAt(p []byte, off int64) (int, error) {
-	switch {
-	case b.closed:
-		return 0, store.ErrClosed
-	case off < 0:
+// readAt is ReadAt of a blob.
+func readAt(b store.Blob, p []byte, off int64) (n int, err error) {
+	if off < 0 {
 		return 0, fmt.Errorf("read blob at offset %d", off)
-	case off >= int64(len(b.content)):
-		return 0, io.EOF
 	}
-	n := copy(p, b.content[off:])
-	if n < len(p) {
-		return n, io.EOF
+	for n < len(p) {
+		piece, err := b.Piece(off + int64(n))
+		if err != nil {
+			return n, err
+		}
+		n += copy(p[n:], piece)
 	}
 	return n, nil
-}
-
-func (b *memoryBlob) Close() error {
-	if !b.closed {
-		b.closed = true
-		putBuffer(b.content)
-		b.content = nil
-	}
-	return nil
 }

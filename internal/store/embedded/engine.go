@@ -101,6 +101,9 @@ func (e *Engine) openParts() error {
 	opts.Lock = lock
 	var db *pebble.DB
 	if err = checkManifest(e.fs, e.dir); err == nil {
+		err = upgradeFormat(e.opts.FS, e.dir)
+	}
+	if err == nil {
 		db, err = e.openPebble(keys, opts)
 	}
 	if err != nil {

@@ -23,7 +23,11 @@ const (
 
 // formatText is the content of the format file. The number grows with each
 // change that an older program cannot read.
-const formatText = "tidemark store 3\n"
+const formatText = "tidemark store 4\n"
+
+// wholeFormat is the format of stores whose small blobs are not cut into pieces. Such
+// blobs stay as they are, and new ones are cut.
+const wholeFormat = "tidemark store 3\n"
 
 // category names our own files in Pebble's statistics of writes.
 const category vfs.DiskWriteCategory = "tidemark"
@@ -65,7 +69,8 @@ func checkOrCreate(fs vfs.FS, dir string) error {
 	return createFormat(fs, dir)
 }
 
-// createFormat writes the format file, as the first thing in a new store.
+// createFormat writes the format file, as the first thing in a new store and before
+// anything is written to an older one.
 func createFormat(fs vfs.FS, dir string) error {
 	if err := writeFile(fs, fs.PathJoin(dir, formatTemp), formatText); err != nil {
 		return err
@@ -82,11 +87,21 @@ func checkFormat(fs vfs.FS, dir string) error {
 	if err != nil {
 		return err
 	}
-	if text != formatText {
+	if text != formatText && text != wholeFormat {
 		return fmt.Errorf("%w: %s says %q, but this program knows only %q",
 			store.ErrFormat, formatFile, strings.TrimSpace(text), strings.TrimSpace(formatText))
 	}
 	return nil
+}
+
+// upgradeFormat makes the version the one of this program, lest an older one takes the
+// first piece of a blob for the whole. The store is locked.
+func upgradeFormat(fs vfs.FS, dir string) error {
+	text, err := readFile(fs, fs.PathJoin(dir, formatFile))
+	if err != nil || text == formatText {
+		return err
+	}
+	return createFormat(fs, dir)
 }
 
 // makeDir makes a directory that only its owner can enter, and its parents. Each

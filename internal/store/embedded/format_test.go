@@ -43,8 +43,9 @@ func TestFormat(t *testing.T) {
 		{"an empty directory", nil, true},
 		{"a crash before the first rename", map[string]string{formatTemp: "tide"}, true},
 		{"a crash before the directories were made", map[string]string{formatFile: formatText}, true},
+		{"the version before", map[string]string{formatFile: wholeFormat}, true},
 		{"an earlier version", map[string]string{formatFile: "tidemark store 2\n"}, false},
-		{"a later version", map[string]string{formatFile: "tidemark store 4\n"}, false},
+		{"a later version", map[string]string{formatFile: "tidemark store 5\n"}, false},
 		{"an empty format file", map[string]string{formatFile: ""}, false},
 		{"somebody's files", map[string]string{"thesis.txt": "x"}, false},
 		{"a format file that is too long", map[string]string{formatFile: formatText + "more"}, false},
@@ -68,6 +69,9 @@ func TestFormat(t *testing.T) {
 				if got, _ := os.ReadFile(filepath.Join(dir, name)); !tt.ok && string(got) != text {
 					t.Errorf("%s was changed to %q", name, got)
 				}
+			}
+			if got, _ := os.ReadFile(filepath.Join(dir, formatFile)); tt.ok && string(got) != formatText {
+				t.Errorf("the format was left at %q", got)
 			}
 		})
 	}
@@ -153,7 +157,7 @@ func TestSweep(t *testing.T) {
 
 // If this fails, the sweep takes one account's file for another's.
 func TestFileName(t *testing.T) {
-	id, blob := store.AccountID(1<<63+5), newBlobID(true)
+	id, blob := store.AccountID(1<<63+5), newBlobID(0)
 	gotID, gotBlob, ok := parseFileName(fileName(id, blob))
 	if !ok || gotID != id || gotBlob != blob {
 		t.Errorf("%x-%x became %x-%x, %v", id, blob, gotID, gotBlob, ok)

@@ -16,7 +16,7 @@ import (
 const (
 	spaceKeys byte = 1 // the account's keys
 	spaceInfo byte = 2 // what is known of each blob, by BlobID
-	spaceBody byte = 3 // the content of small blobs, by BlobID
+	spaceBody byte = 3 // the content of small blobs, by BlobID and number of the piece
 	spaceEnd  byte = 4 // behind the last space
 )
 
@@ -44,6 +44,14 @@ func appendEnd(dst []byte, space byte, id store.AccountID, end []byte) []byte {
 	default:
 		return appendPrefix(dst, space, id+1)
 	}
+}
+
+// withoutPiece returns a stored key without the number of a piece.
+func withoutPiece(key []byte) []byte {
+	if key[0] == spaceBody {
+		return key[:min(len(key), prefixLen+len(store.BlobID{}))]
+	}
+	return key
 }
 
 // emptyRange tells whether no key can lie from start to end.

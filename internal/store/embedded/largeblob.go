@@ -267,7 +267,6 @@ type fileBlob struct {
 	sums []uint32
 	file vfs.File
 
-	mu     sync.Mutex
 	chunk  []byte // the chunk that was read last
 	number int64  // of that chunk
 	closed bool
@@ -293,27 +292,18 @@ func (e *Engine) openFileBlob(id store.AccountID, blob store.BlobID) (store.Blob
 	return &fileBlob{key: key, size: info.Size, sums: sums, file: file, number: -1}, nil
 }
 
-func (b *fileBlob) Size() int64 { return b.size }
-
 func (b *fileBlob) Bytes() []byte { return nil }
 
-func (b *fileBlob) ReadAt(p []byte, off int64) (n int, err error) {
-	if off < 0 {
-		return 0, fmt.Errorf("read blob at offset %d", off)
+func (b *fileBlob) ReadAt(p []byte, off int64) (int, error) { return readAt(b, p, off) }
+
+func (b *fileBlob) Piece(off int64) ([]byte, error) {
+	if off >= b.size {
+		return nil, io.EOF
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for n < len(p) {
-		at := off + int64(n)
-		if at >= b.size {
-			return n, io.EOF
-		}
-		if err := b.load(at / chunkSize); err != nil {
-			return n, err
-		}
-		n += copy(p[n:], b.chunk[at%chunkSize:])
+	if err := b.load(off / chunkSize); err != nil {
+		return nil, err
 	}
-	return n, nil
+	return b.chunk[off%chunkSize:], nil
 }
 
 // load reads a chunk and verifies it.
@@ -344,8 +334,6 @@ func (b *fileBlob) load(number int64) error {
 }
 
 func (b *fileBlob) Close() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.closed {
 		return nil
 	}

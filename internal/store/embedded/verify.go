@@ -58,7 +58,6 @@ type verifier struct {
 	snapshot *pebble.Snapshot
 	id       store.AccountID
 	report   func(store.Damage)
-	buf      []byte // a chunk of a large blob
 }
 
 // problem reports an error of reading key.
@@ -67,7 +66,7 @@ func (v *verifier) problem(key []byte, err error) {
 	if c, ok := errors.AsType[*corruptError](err); ok {
 		text = c.how
 	}
-	v.report(store.Damage{Blobs: key[0] != spaceKeys, Key: bytes.Clone(key[prefixLen:]), Text: text})
+	v.report(store.Damage{Blobs: key[0] != spaceKeys, Key: bytes.Clone(withoutPiece(key)[prefixLen:]), Text: text})
 }
 
 func (v *verifier) keys() error {
@@ -106,19 +105,20 @@ func (v *verifier) blobs() error {
 // body checks the content of a small blob.
 func (v *verifier) body(info store.BlobInfo) error {
 	key := appendKey(nil, spaceBody, v.id, info.ID[:])
-	sealed, closer, err := v.snapshot.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return damaged(key, "the content is missing")
+	sum, size := sha256.New(), int64(0)
+	for i := range pieces(info.ID) {
+		err := readPiece(v.snapshot, v.id, info.ID, i, func(piece []byte) {
+			sum.Write(piece)
+			size += int64(len(piece))
+		})
+		if errors.Is(err, store.ErrNotFound) {
+			return damaged(key, "the content is missing")
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return readError(key, err)
-	}
-	defer closer.Close()
-	content, err := unseal(key, sealed)
-	if err != nil {
-		return err
-	}
-	return compare(key, info, int64(len(content)), sha256.Sum256(content))
+	return compare(key, info, size, [sha256.Size]byte(sum.Sum(nil)))
 }
 
 // file checks the content of a large blob.
@@ -131,16 +131,23 @@ func (v *verifier) file(info store.BlobInfo) error {
 		return err
 	}
 	defer b.Close()
-	if v.buf == nil {
-		v.buf = make([]byte, chunkSize)
-	}
-	sum := sha256.New()
-	// A wrapper hides WriterTo and the like, so that the buffer is used.
-	if _, err := io.CopyBuffer(struct{ io.Writer }{sum}, blobReader{v.ctx, b}.section(), v.buf); err != nil {
-		return err
+	sum, size := sha256.New(), int64(0)
+	for {
+		if err := v.ctx.Err(); err != nil {
+			return err
+		}
+		piece, err := b.Piece(size)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		sum.Write(piece)
+		size += int64(len(piece))
 	}
 	key := appendKey(nil, spaceInfo, v.id, info.ID[:])
-	return compare(key, info, b.Size(), [sha256.Size]byte(sum.Sum(nil)))
+	return compare(key, info, size, [sha256.Size]byte(sum.Sum(nil)))
 }
 
 // compare compares what was read with what the record says.
@@ -156,9 +163,13 @@ func compare(key []byte, info store.BlobInfo, size int64, sum [sha256.Size]byte)
 
 // bodies looks for content of small blobs that no record refers to.
 func (v *verifier) bodies() error {
+	var last []byte
 	return walk(v.ctx, v.snapshot, spaceBody, v.id, func(at entry) error {
-		record := bytes.Clone(at.key)
-		record[0] = spaceInfo
+		record := append([]byte{spaceInfo}, withoutPiece(at.key)[1:]...)
+		if bytes.Equal(record, last) {
+			return nil // another piece
+		}
+		last = record
 		_, closer, err := v.snapshot.Get(record)
 		switch {
 		case err == nil:
@@ -168,21 +179,6 @@ func (v *verifier) bodies() error {
 		}
 		return nil // another error was reported with the records
 	}, v.report)
-}
-
-// blobReader reads a blob until its context ends.
-type blobReader struct {
-	ctx  context.Context
-	blob store.Blob
-}
-
-func (r blobReader) section() io.Reader { return io.NewSectionReader(r, 0, r.blob.Size()) }
-
-func (r blobReader) ReadAt(p []byte, off int64) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.blob.ReadAt(p, off)
 }
 
 // entry is a key and the means to read its value.
@@ -201,7 +197,7 @@ func walk(ctx context.Context, s *pebble.Snapshot, space byte, id store.AccountI
 	if damage == nil || err != nil {
 		return err
 	}
-	gap := store.Damage{Blobs: space != spaceKeys, Key: bytes.Clone(last[prefixLen:]), Range: true, Text: damage.Error()}
+	gap := store.Damage{Blobs: space != spaceKeys, Key: bytes.Clone(withoutPiece(last)[prefixLen:]), Range: true, Text: damage.Error()}
 	if unreadable(damage) {
 		gap.Text = unreadableBecause(damage)
 	}
@@ -210,7 +206,7 @@ func walk(ctx context.Context, s *pebble.Snapshot, space byte, id store.AccountI
 	}
 	last, _, err = walkOneWay(ctx, s, lower, upper, true, visit)
 	if !bytes.Equal(last, lower) {
-		gap.Until = bytes.Clone(last[prefixLen:])
+		gap.Until = bytes.Clone(withoutPiece(last)[prefixLen:])
 	}
 	lost(gap)
 	return err

@@ -15,7 +15,7 @@ import (
 
 // sizes are those where engines change their ways: pages, chunks, small and large.
 var sizes = []int{
-	0, 1, 4095, 4096, 4097, 65535, 65536, 65537, 131072,
+	0, 1, 4095, 4096, 4097, 16383, 16384, 16385, 65535, 65536, 65537, 131072, 131073,
 	262143, 262144, 262145, 300_000, 1 << 20, 3<<20 + 7,
 }
 
@@ -89,7 +89,7 @@ func testBlobAnnounced(t *testing.T, f *fixture) {
 
 // If this fails, a slow download breaks when the message is expunged.
 func testBlobDropOpen(t *testing.T, f *fixture) {
-	for _, n := range []int{100, 500_000} {
+	for _, n := range []int{100, 200_000, 500_000} {
 		body := content(5, n)
 		id := f.adopt(1, body)
 		b, err := f.e.OpenBlob(f.ctx, 1, id)
@@ -114,7 +114,7 @@ func testBlobDropOpen(t *testing.T, f *fixture) {
 
 // If this fails, messages are without bodies, or bodies without messages.
 func testBlobAtomic(t *testing.T, f *fixture) {
-	for i, n := range []int{50, 400_000} {
+	for i, n := range []int{50, 100_000, 400_000} {
 		old := f.adopt(1, content(1, n))
 		ref, unwanted := f.newBlob(1, content(2, n)), f.newBlob(1, content(3, n))
 		f.update(1, func(tx store.Tx) {
@@ -130,9 +130,9 @@ func testBlobAtomic(t *testing.T, f *fixture) {
 		unwanted.Discard()
 	}
 	f.reopen()
-	f.wantDump(1, "0=v 1=v")
-	if got := f.blobs(1); len(got) != 2 {
-		t.Errorf("%d blobs, want 2", len(got))
+	f.wantDump(1, "0=v 1=v 2=v")
+	if got := f.blobs(1); len(got) != 3 {
+		t.Errorf("%d blobs, want 3", len(got))
 	}
 	f.verify(1)
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"testing"
 
@@ -202,12 +203,23 @@ func readBlob(ctx context.Context, e store.Engine, id store.AccountID, blob stor
 		return nil, err
 	}
 	defer b.Close()
-	content := make([]byte, b.Size())
-	if n, err := b.ReadAt(content, 0); n < len(content) {
-		return nil, err
+	var content []byte
+	for {
+		piece, err := b.Piece(int64(len(content)))
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		content = append(content, piece...)
 	}
 	if got := b.Bytes(); got != nil && !bytes.Equal(got, content) {
-		return nil, errors.New("blob: Bytes and ReadAt differ")
+		return nil, errors.New("blob: Bytes and Piece differ")
+	}
+	got := make([]byte, len(content)+1)
+	if n, err := b.ReadAt(got, 0); err != io.EOF || !bytes.Equal(got[:n], content) {
+		return nil, fmt.Errorf("blob: Piece gives %d bytes, ReadAt %d, and %w", len(content), n, err)
 	}
 	return content, nil
 }
