@@ -4,7 +4,9 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
+	"testing/synctest"
+
+	"tidemark/internal/testbed"
 )
 
 // Without it a client would not know whether its command was carried out, and do it
@@ -54,62 +56,62 @@ func TestBugConnectionsCountedOutOfOrder(t *testing.T) {
 // Without it the programs of people who were slow to log in would see their connection
 // break during a flood and not say why.
 func TestBugEvictedWithoutBye(t *testing.T) {
-	addr := listen(t, startServer(t, newFakeBackend(), func(o *Options) { o.Limits.Strangers = 1 }))
-	first := dial(t, addr)
-	first.want("* OK")
-	dial(t, addr).want("* OK")
-	first.want("* BYE [LIMIT]")
-	first.wantEnd()
+	synctest.Test(t, func(t *testing.T) {
+		s := startServer(t, newFakeBackend(), func(o *Options) { o.Limits.Strangers = 1 })
+		first := connect(t, s)
+		first.want("* OK")
+		connect(t, s).want("* OK")
+		first.want("* BYE [LIMIT]")
+		first.wantEnd()
+	})
 }
 
 // Without it a client whose search takes longer than a shutdown would not learn that it
 // was interrupted, and the log would call it a fault.
 func TestBugShutdownDuringSearch(t *testing.T) {
-	b, log := newFakeBackend(), &logBuffer{}
-	b.inbox().searching = make(chan struct{})
-	s := startServer(t, b, func(o *Options) {
-		log.logTo(o)
-		o.Limits.ShutdownGrace = 20 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		b, log := newFakeBackend(), &testbed.Log{}
+		b.inbox().searching = make(chan struct{})
+		s := startServer(t, b, logTo(log))
+		c := connect(t, s).login().inMailbox(b)
+		c.send("a1 SEARCH ALL")
+		<-b.inbox().searching
+		done := make(chan error, 1)
+		go func() { done <- s.Shutdown(context.Background()) }()
+		c.talk(`
+			S: a1 NO [UNAVAILABLE] Server is shutting down
+			S: * BYE [UNAVAILABLE] Server is shutting down
+		`)
+		c.wantEnd()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if got := log.String(); strings.Contains(got, "level=WARN") || strings.Contains(got, "level=ERROR") {
+			t.Errorf("the log calls it a fault:\n%s", got)
+		}
 	})
-	c := login(t, listen(t, s))
-	c.send("s SELECT INBOX")
-	c.skipTo("s OK")
-	c.send("a1 SEARCH ALL")
-	<-b.inbox().searching
-	if err := s.Shutdown(context.Background()); err != nil {
-		t.Error(err)
-	}
-	c.talk(`
-		S: a1 NO [UNAVAILABLE] Server is shutting down
-		S: * BYE [UNAVAILABLE] Server is shutting down
-	`)
-	c.wantEnd()
-	if got := log.String(); strings.Contains(got, "level=WARN") || strings.Contains(got, "level=ERROR") {
-		t.Errorf("the log calls it a fault:\n%s", got)
-	}
 }
 
 // Without it a command that does not end when it is asked to would keep the server from
 // stopping.
 func TestShutdownCutsStubbornCommand(t *testing.T) {
-	b := newFakeBackend()
-	entered, leave := make(chan struct{}), make(chan struct{})
-	b.inbox().beforeStore = func() {
-		close(entered)
-		<-leave
-	}
-	s := startServer(t, b, func(o *Options) { o.Limits.ShutdownGrace = 20 * time.Millisecond })
-	b.inbox().add("one")
-	c := login(t, listen(t, s))
-	c.send("s SELECT INBOX")
-	c.skipTo("s OK")
-	c.send("a1 STORE 1 FLAGS (\\Seen)")
-	<-entered
-	done := make(chan error)
-	go func() { done <- s.Shutdown(context.Background()) }()
-	c.wantEnd()
-	close(leave)
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b := newFakeBackend()
+		entered, leave := make(chan struct{}), make(chan struct{})
+		b.inbox().beforeStore = func() {
+			close(entered)
+			<-leave
+		}
+		s := startServer(t, b, nil)
+		c := connect(t, s).login().inMailbox(b)
+		c.send("a1 STORE 1 FLAGS (\\Seen)")
+		<-entered
+		done := make(chan error, 1)
+		go func() { done <- s.Shutdown(context.Background()) }()
+		c.wantEnd()
+		close(leave)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

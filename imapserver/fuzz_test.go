@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tidemark/internal/testbed"
 )
 
 // Without it some sequence of commands could bring a session down, in a state that
@@ -35,11 +37,11 @@ func FuzzSession(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, state uint8, data []byte) {
-		b, log := newFakeBackend(), &logBuffer{}
+		b, log := newFakeBackend(), &testbed.Log{}
 		b.inbox().add("Subject: one\r\n\r\ntext", "\\Seen")
 		b.inbox().add("two")
 		opts := Options{Backend: b, Authenticator: fakeAuth{[]string{"FAKE"}}}
-		log.logTo(&opts)
+		logTo(log)(&opts)
 		s := New(opts)
 		client, server := net.Pipe()
 		done := make(chan struct{})

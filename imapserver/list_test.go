@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"tidemark/imap"
+	"tidemark/internal/testbed"
 )
 
 // Without it LIST would show mailboxes that were not asked for, or hide some.
@@ -102,10 +102,9 @@ func TestPatternAgainstDefinition(t *testing.T) {
 	}
 }
 
-// Without it one LIST could keep the server busy for hours.
+// Without it one LIST could keep the server busy for hours, and so this test.
 func TestPatternBomb(t *testing.T) {
 	name := strings.Repeat("a/", 15) + strings.Repeat("a", 200)
-	started := time.Now()
 	for range 300 {
 		p := newPattern(strings.Repeat("*%a", 300) + "b")
 		for range 10 {
@@ -113,9 +112,6 @@ func TestPatternBomb(t *testing.T) {
 				t.Fatal("it matches")
 			}
 		}
-	}
-	if d := time.Since(started); d > 5*time.Second {
-		t.Errorf("it took %v", d)
 	}
 }
 
@@ -147,7 +143,6 @@ func TestBugListOfManyPatterns(t *testing.T) {
 		{`LIST "` + strings.Repeat("%a", 20_000) + `" (` + numbered("%d", maxPatterns) + ")", "OK"},
 		{`LSUB "" ` + strings.Repeat("*a%b", 500), "OK"},
 	} {
-		started := time.Now()
 		c.send("a " + test.command)
 		line := c.line()
 		for strings.HasPrefix(line, "* ") {
@@ -156,23 +151,20 @@ func TestBugListOfManyPatterns(t *testing.T) {
 		if !strings.HasPrefix(line, "a "+test.want) {
 			t.Errorf("%.60s: got %q, want %q", test.command, line, test.want)
 		}
-		if d := time.Since(started); d > 5*time.Second { // a tenth, but for -race on a busy machine
-			t.Errorf("%.60s took %v", test.command, d)
-		}
 	}
 }
 
 // Without it a user could have many costly LISTs run at a time, and leave them behind by
 // hanging up.
 func TestBugListIsNotHeavy(t *testing.T) {
-	b, log := newFakeBackend(), &logBuffer{}
+	b, log := newFakeBackend(), &testbed.Log{}
 	for i := range 300 {
 		name := fmt.Sprintf("%s%d", strings.Repeat("ab", 120), i)
 		b.mailboxes[name] = newFakeMailbox(name)
 	}
 	b.inbox().searching = make(chan struct{})
 	addr := listen(t, startServer(t, b, func(o *Options) {
-		log.logTo(o)
+		logTo(log)(o)
 		o.Limits.HeavyPerUser = 1
 	}))
 	searching := login(t, addr)
@@ -184,7 +176,7 @@ func TestBugListIsNotHeavy(t *testing.T) {
 	listing := login(t, addr)
 	listing.send(`a LIST "" (` + numbered("*a*x%d", maxPatterns) + ")")
 	listing.conn.Close()
-	log.await(t, errHungUp.reason)
+	log.Await(t, errHungUp.reason)
 	searching.conn.Close()
 }
 

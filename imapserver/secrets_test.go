@@ -1,7 +1,6 @@
 package imapserver_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -11,15 +10,14 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"tidemark/internal/auth"
 	"tidemark/internal/simtest"
+	"tidemark/internal/testbed"
 	"tidemark/internal/transcript"
 	"tidemark/sasl"
 )
@@ -34,29 +32,11 @@ func (e everybody) Lookup(_ context.Context, user string) (*auth.Record, error) 
 	return &auth.Record{Name: user, Hash: e.hash}, nil
 }
 
-// logBuffer is a log that several servers write to.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // If this fails, passwords can be read in the log or on the page of metrics by whoever
 // can read these.
 func TestSecretsStayInside(t *testing.T) {
 	sentinel, wrong := "Sentinel"+rand.Text(), "Mistyped"+rand.Text()
-	var log logBuffer
+	var log testbed.Log
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	registry := prometheus.NewRegistry()
 	hasher := auth.NewHasher()
@@ -96,7 +76,7 @@ func TestSecretsStayInside(t *testing.T) {
 // own, or hide what it did from whoever reads them on a terminal.
 func TestLogCannotBeForged(t *testing.T) {
 	const forged = "x\r\ntime=2030-01-01 level=INFO msg=login user=root \x1b[2J\x00\u202e\"}"
-	var log logBuffer
+	var log testbed.Log
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	hasher := auth.NewHasher()
 	authenticator, err := auth.New(auth.Options{
@@ -145,14 +125,12 @@ func runAllTranscripts(t *testing.T, options simtest.Options) {
 	t.Helper()
 	for _, script := range transcripts(t) {
 		t.Run(script.Name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
 			server := simtest.StartWith(t, 1, options)
 			for _, user := range script.Users {
 				server.AddUser(user)
 			}
 			// What the answers should be is the business of TestTranscripts.
-			_ = script.Run(ctx, server.Target(), script.Modes[0])
+			_ = script.Run(t.Context(), server.Target(), script.Modes[0])
 		})
 	}
 }
@@ -187,7 +165,7 @@ func loginBadly(t *testing.T, target transcript.Target, passwords ...string) {
 // sayAll sends lines, each after an answer of whatever kind.
 func sayAll(t *testing.T, target transcript.Target, lines []string) {
 	t.Helper()
-	c, err := transcript.Dial(t.Context(), target, false, 20*time.Second)
+	c, err := transcript.Dial(t.Context(), target, false, testbed.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}

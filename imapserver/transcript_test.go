@@ -1,13 +1,11 @@
 package imapserver_test
 
 import (
-	"context"
 	"crypto/tls"
 	"flag"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"tidemark/internal/simtest"
 	"tidemark/internal/transcript"
@@ -54,10 +52,8 @@ func TestTranscripts(t *testing.T) {
 }
 
 func runTranscript(t *testing.T, script *transcript.Script, mode string) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	if *otherTLS != "" {
-		if err := script.Run(ctx, otherServer(script, mode), mode); err != nil {
+		if err := script.Run(t.Context(), otherServer(script, mode), mode); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -66,7 +62,7 @@ func runTranscript(t *testing.T, script *transcript.Script, mode string) {
 	for _, user := range script.Users {
 		server.AddUser(user)
 	}
-	if err := script.Run(ctx, server.Target(), mode); err != nil {
+	if err := script.Run(t.Context(), server.Target(), mode); err != nil {
 		t.Error(err)
 	}
 	server.Check()

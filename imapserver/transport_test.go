@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -97,76 +98,80 @@ func (d *deadlineConn) SetReadDeadline(at time.Time) error {
 // Without it a session that goes on with the deadline of an earlier command could wait
 // beyond its limits, or miss being woken or stopped.
 func TestDeadlinesAreKept(t *testing.T) {
-	server, peer := net.Pipe()
-	defer peer.Close()
-	defer server.Close()
-	socket := &deadlineConn{Conn: server}
-	tr := &transport{socket: socket, conn: socket, readStall: 10 * time.Millisecond}
-	command, got := []byte("a NOOP\r\n"), make([]byte, 100)
-	awaitWakeup := func(limit time.Duration, want wakeup) {
-		t.Helper()
-		until := time.Now().Add(limit)
-		if woken, err := tr.await(until, limit/slackShare, true); woken != want || err != nil {
-			t.Fatalf("await gave %v, %v; want %v", woken, err, want)
+	synctest.Test(t, func(t *testing.T) {
+		server, peer := net.Pipe()
+		defer peer.Close()
+		defer server.Close()
+		socket := &deadlineConn{Conn: server}
+		tr := &transport{socket: socket, conn: socket, readStall: 10 * time.Millisecond}
+		command, got := []byte("a NOOP\r\n"), make([]byte, 100)
+		awaitWakeup := func(limit time.Duration, want wakeup) {
+			t.Helper()
+			until := time.Now().Add(limit)
+			if woken, err := tr.await(until, limit/slackShare, true); woken != want || err != nil {
+				t.Fatalf("await gave %v, %v; want %v", woken, err, want)
+			}
+			if want == wokenByTimeout && time.Now().Before(until) {
+				t.Fatal("the time was over too early")
+			}
 		}
-		if want == wokenByTimeout && time.Now().Before(until) {
-			t.Fatal("the time was over too early")
+
+		for range 10 {
+			go peer.Write(command)
+			awaitWakeup(time.Hour, wokenByInput)
+			if n, err := tr.Read(got); n != len(command) || err != nil {
+				t.Fatalf("read %q, %v", got[:n], err)
+			}
 		}
-	}
-
-	for range 10 {
-		go peer.Write(command)
-		awaitWakeup(time.Hour, wokenByInput)
-		if n, err := tr.Read(got); n != len(command) || err != nil {
-			t.Fatalf("read %q, %v", got[:n], err)
+		if n := socket.set.Load(); n != 1 {
+			t.Errorf("the deadline was set %d times for ten commands", n)
 		}
-	}
-	if n := socket.set.Load(); n != 1 {
-		t.Errorf("the deadline was set %d times for ten commands", n)
-	}
 
-	// A shorter limit holds although the hour is not over.
-	if _, err := tr.Read(got); err != errStalled {
-		t.Errorf("a command that does not go on: %v", err)
-	}
-	awaitWakeup(10*time.Millisecond, wokenByTimeout)
-
-	for range 10 {
-		go peer.Write(command)
-		awaitWakeup(time.Hour, wokenByInput)
-		if _, err := tr.Read(got); err != nil {
-			t.Fatal(err)
+		// A shorter limit holds although the hour is not over.
+		if _, err := tr.Read(got); err != errStalled {
+			t.Errorf("a command that does not go on: %v", err)
 		}
-		// The first mark is met before the wait; what it did to the deadline must not
-		// be taken for the end of the hour, nor keep the second from waking.
-		tr.wakeMail()
-		awaitWakeup(time.Hour, wokenByMail)
-		go tr.wakeMail()
-		awaitWakeup(time.Hour, wokenByMail)
-	}
+		awaitWakeup(10*time.Millisecond, wokenByTimeout)
 
-	over := &bye{text: "over"}
-	go tr.stop(over)
-	if _, err := tr.await(time.Now().Add(time.Hour), time.Minute, true); err != over {
-		t.Errorf("stopped, await gave %v", err)
-	}
-	if _, err := tr.Read(got); err != over {
-		t.Errorf("stopped, Read gave %v", err)
-	}
+		for range 10 {
+			go peer.Write(command)
+			awaitWakeup(time.Hour, wokenByInput)
+			if _, err := tr.Read(got); err != nil {
+				t.Fatal(err)
+			}
+			// The first mark is met before the wait; what it did to the deadline must not
+			// be taken for the end of the hour, nor keep the second from waking.
+			tr.wakeMail()
+			awaitWakeup(time.Hour, wokenByMail)
+			go tr.wakeMail()
+			awaitWakeup(time.Hour, wokenByMail)
+		}
+
+		over := &bye{text: "over"}
+		go tr.stop(over)
+		if _, err := tr.await(time.Now().Add(time.Hour), time.Minute, true); err != over {
+			t.Errorf("stopped, await gave %v", err)
+		}
+		if _, err := tr.Read(got); err != over {
+			t.Errorf("stopped, Read gave %v", err)
+		}
+	})
 }
 
 // Without it a client that takes nothing would hold its session for ever.
 func TestWriteStall(t *testing.T) {
-	server, peer := net.Pipe() // has no buffer: a write waits for its reader
-	defer peer.Close()
-	tr := &transport{socket: server, conn: server, writeStall: 10 * time.Millisecond}
-	defer server.Close()
-	if _, err := tr.Write(make([]byte, 3*outputSize)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("writing to a client that does not read: %v", err)
-	}
-	if err := tr.flush(); err == nil {
-		t.Error("the failure was forgotten")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		server, peer := net.Pipe() // has no buffer: a write waits for its reader
+		defer peer.Close()
+		tr := &transport{socket: server, conn: server, writeStall: 10 * time.Millisecond}
+		defer server.Close()
+		if _, err := tr.Write(make([]byte, 3*outputSize)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("writing to a client that does not read: %v", err)
+		}
+		if err := tr.flush(); err == nil {
+			t.Error("the failure was forgotten")
+		}
+	})
 }
 
 // Without it octets would be lost or doubled between the buffer and the socket.

@@ -21,6 +21,7 @@ import (
 
 	"tidemark/internal/config"
 	"tidemark/internal/daemon"
+	"tidemark/internal/testbed"
 )
 
 func TestMain(m *testing.M) {
@@ -97,16 +98,13 @@ func TestSocketActivation(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(testbed.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(line, "* OK ") {
 		t.Errorf("greeting %q, %v", line, err)
 	}
 }
-
-// patience is how long anything may take. It is only ever reached by failure.
-const patience = 30 * time.Second
 
 type serverKey struct{}
 
@@ -176,7 +174,7 @@ func cmdStart(ts *testscript.TestScript, _ bool, args []string) {
 // next reads the log up to a line that matches and says whether there was one.
 func (s *testServer) next(ts *testscript.TestScript, pattern string, each func(string)) bool {
 	want := regexp.MustCompile(pattern)
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(testbed.Patience)
 	defer timeout.Stop()
 	for {
 		select {
