@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/user"
 	"syscall"
-	"time"
 
 	"tidemark/internal/admin"
 	"tidemark/internal/auth"
@@ -37,29 +36,6 @@ func OpenService(ctx context.Context, o ServiceOptions) (s admin.Service, closeS
 		return err
 	})
 	return s, closeService, err
-}
-
-const (
-	inUseWait  = 5 * time.Second // more than a server needs to start
-	inUsePause = 100 * time.Millisecond
-)
-
-// whileInUse calls open, and again for some time as long as another process has the
-// data directory.
-func whileInUse(ctx context.Context, open func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, inUseWait)
-	defer cancel()
-	for {
-		err := open()
-		if _, inUse := errors.AsType[*InUseError](err); !inUse {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(inUsePause):
-		}
-	}
 }
 
 func openService(ctx context.Context, o ServiceOptions) (s admin.Service, closeService func() error, err error) {

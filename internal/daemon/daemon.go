@@ -102,10 +102,14 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer s.outside.close()
-	s.storage, err = openStorage(o.Config, storageOptions{
-		Logger:     s.log,
-		Registerer: s.registry,
-		Failed:     func(err error) { stop(fmt.Errorf("%w: %w", ErrStorageFailed, err)) },
+	// A command may be at work, or the server before this one about to end.
+	err = whileInUse(ctx, func() (err error) {
+		s.storage, err = openStorage(o.Config, storageOptions{
+			Logger:     s.log,
+			Registerer: s.registry,
+			Failed:     func(err error) { stop(fmt.Errorf("%w: %w", ErrStorageFailed, err)) },
+		})
+		return err
 	})
 	if err != nil {
 		return err

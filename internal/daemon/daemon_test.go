@@ -194,7 +194,9 @@ func TestOneServerForADirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lock.Close()
-	err = Run(t.Context(), Options{Config: c, Log: io.Discard})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // it does not wait
+	err = Run(ctx, Options{Config: c, Log: io.Discard})
 	if _, ok := errors.AsType[*InUseError](err); !ok || !strings.Contains(err.Error(), "process ") {
 		t.Errorf("Run: %v", err)
 	}

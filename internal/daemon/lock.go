@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // InUseError says that another process has the data directory.
@@ -59,4 +61,27 @@ func writePID(f *os.File) error {
 	}
 	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	return err
+}
+
+const (
+	inUseWait  = 5 * time.Second // more than a server needs to start or to end
+	inUsePause = 100 * time.Millisecond
+)
+
+// whileInUse calls open, and again for some time as long as another process has the
+// data directory.
+func whileInUse(ctx context.Context, open func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, inUseWait)
+	defer cancel()
+	for {
+		err := open()
+		if _, inUse := errors.AsType[*InUseError](err); !inUse {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(inUsePause):
+		}
+	}
 }
