@@ -124,7 +124,11 @@ var forms = map[reflect.Type]string{
 // allowed says in words what values a setting may have.
 func allowed(f reflect.StructField) string {
 	if f.Type.Kind() == reflect.Slice {
-		return "a list of " + forms[f.Type.Elem()]
+		form := forms[f.Type.Elem()]
+		if noun, ok := strings.CutPrefix(form, "a "); ok {
+			form = noun + "s"
+		}
+		return "a list of " + form
 	}
 	text := forms[f.Type]
 	if b := (bounds{f.Tag.Get("min"), f.Tag.Get("max")}); b.least != "" {
