@@ -5,6 +5,8 @@ import (
 	"crypto/x509/pkix"
 	"strings"
 	"testing"
+
+	"tidemark/sasl"
 )
 
 // If it fails, a client certificate is taken for another user than the operator's
@@ -45,6 +47,31 @@ func TestBadCertificateRules(t *testing.T) {
 	for _, rule := range []string{"", "alice", "{", "}", "{}", "{cn}", "{email", "email}", "{email}}", "{{email}}"} {
 		if _, err := ParseCertificateRule(rule); err == nil || !strings.Contains(err.Error(), "{common-name}") {
 			t.Errorf("%q: %v", rule, err)
+		}
+	}
+}
+
+// If it fails, a client certificate is taken for somebody it does not stand for.
+func TestExternal(t *testing.T) {
+	rule, err := ParseCertificateRule("{email}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, _ := newHouse(t, func(o *Options) { o.CertificateUser = rule.User })
+	for _, tt := range []struct{ email, authzid, want string }{
+		{"alice", "", "ok"}, {"alice", "alice", "ok"}, {"alice", "bob", "not master"}, {"stranger", "", "failed"}, {"", "", "no mechanism"},
+	} {
+		p := peer("192.0.2.1")
+		p.TLS.PeerCertificates = []*x509.Certificate{{EmailAddresses: []string{"bob"}}} // not verified
+		if tt.email != "" {
+			p.TLS.VerifiedChains = [][]*x509.Certificate{{{EmailAddresses: []string{tt.email}}}}
+		}
+		s, err := h.Begin(t.Context(), p, sasl.External)
+		if err == nil {
+			_, _, err = s.Next([]byte(tt.authzid))
+		}
+		if got := outcome(err); got != tt.want {
+			t.Errorf("%+v: %s", tt, got)
 		}
 	}
 }
