@@ -104,9 +104,9 @@ func (a *authenticated) refuseAppend(err error) error {
 // syntaxAnswer makes an error of the decoder, in the middle of a command, one that
 // replyError knows.
 func (c *conn) syntaxAnswer(err error) error {
-	var syntax *imapwire.SyntaxError
+	syntax, ok := errors.AsType[*imapwire.SyntaxError](err)
 	switch {
-	case !errors.As(err, &syntax):
+	case !ok:
 		return &streamError{err}
 	case syntax.Fatal:
 		return &bye{syntax.Code, syntax.Text, "command too large"}

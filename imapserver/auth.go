@@ -93,11 +93,11 @@ func (g *greeted) exchange(server sasl.Server, response []byte) error {
 // readResponse reads a line of the exchange. "*" gives it up (RFC 9051 §6.2.2).
 func (g *greeted) readResponse() ([]byte, error) {
 	response, err := g.dec.ReadSASLLine()
-	var syntax *imapwire.SyntaxError
+	syntax, malformed := errors.AsType[*imapwire.SyntaxError](err)
 	switch {
 	case err == nil:
 		return response, nil
-	case errors.As(err, &syntax) && !syntax.Fatal:
+	case malformed && !syntax.Fatal:
 		return nil, &imap.Error{Kind: syntax.Status, Code: syntax.Code, Text: syntax.Text}
 	default:
 		return nil, &streamError{err}
@@ -108,13 +108,13 @@ func (g *greeted) readResponse() ([]byte, error) {
 // there is to know, and returns what the client is told. A response that makes no
 // sense, or none at all, is not a guess.
 func (g *greeted) loginFailed(err error) error {
-	var refusal *imap.Error
+	refusal, refused := errors.AsType[*imap.Error](err)
 	switch {
 	case isStreamEnd(err):
 		return err
 	case errors.Is(err, sasl.ErrSyntax):
 		return imap.Bad("Malformed authentication response")
-	case !errors.As(err, &refusal):
+	case !refused:
 		g.srv.metrics.logins.WithLabelValues("error").Inc()
 		return err
 	case refusal.Kind == imap.BAD:

@@ -131,9 +131,9 @@ func (c *conn) contain(p any) error {
 
 // farewell tells the client why the connection ends, where there is a way to.
 func (c *conn) farewell(err error) {
-	var b *bye
+	b, ok := errors.AsType[*bye](err)
 	switch {
-	case errors.As(err, &b):
+	case ok:
 	case errors.Is(err, errStalled):
 		b = &bye{"", "Too slow", ""}
 	case errors.Is(err, errLoginLimit):
@@ -252,8 +252,8 @@ func (c *conn) timedOut() error {
 
 // refuseMalformed answers a command that could not be decoded.
 func (c *conn) refuseMalformed(err error) error {
-	var syntax *imapwire.SyntaxError
-	if !errors.As(err, &syntax) {
+	syntax, ok := errors.AsType[*imapwire.SyntaxError](err)
+	if !ok {
 		return err
 	}
 	if syntax.Kind == imapwire.KindHTTP {

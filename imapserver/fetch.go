@@ -83,8 +83,7 @@ func (s *selected) markSeen(ctx context.Context, uids imap.NumSet) error {
 	result, err := s.mailbox.Store(ctx, StoreChange{
 		UIDs: uids, Op: imap.StoreAdd, Flags: []imap.Flag{imap.FlagSeen}, Early: s.storesEarly(),
 	})
-	var refusal *imap.Error
-	if errors.As(err, &refusal) || errors.Is(err, ErrUnavailable) {
+	if _, refused := errors.AsType[*imap.Error](err); refused || errors.Is(err, ErrUnavailable) {
 		s.log.Debug("messages not marked as seen", "error", err)
 		return nil
 	}

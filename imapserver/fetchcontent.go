@@ -41,15 +41,14 @@ func (f *fetcher) failMessage(err error) {
 		f.failed = err
 		return
 	}
-	var refusal *imap.Error
-	if !errors.As(err, &refusal) {
+	if _, refused := errors.AsType[*imap.Error](err); !refused {
 		f.fault("FETCH", err)
 	}
 }
 
 func isExpungeIssued(err error) bool {
-	var refusal *imap.Error
-	return errors.As(err, &refusal) && refusal.Code == imap.CodeExpungeIssued
+	refusal, ok := errors.AsType[*imap.Error](err)
+	return ok && refusal.Code == imap.CodeExpungeIssued
 }
 
 // answerMessage sends the response for one message. Everything that can fail is done

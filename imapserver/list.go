@@ -69,8 +69,7 @@ func (a *authenticated) listNode(ctx context.Context, l *lister, n *mailboxNode)
 		return a.t.writeFailed
 	}
 	err := a.putStatus(ctx, n.name, l.cmd.ReturnStatus)
-	var refusal *imap.Error
-	if errors.As(err, &refusal) {
+	if _, refused := errors.AsType[*imap.Error](err); refused {
 		return nil // deleted since; RFC 5819 §2: no STATUS for what cannot be selected
 	}
 	return err

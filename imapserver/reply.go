@@ -40,10 +40,10 @@ func (c *conn) replyError(name string, err error) (imap.StatusKind, error) {
 	if c.t.writeFailed != nil || isStreamEnd(err) {
 		return imap.BYE, err
 	}
-	var refusal *imap.Error
+	refusal, refused := errors.AsType[*imap.Error](err)
 	ending := c.t.ending.Load()
 	switch {
-	case errors.As(err, &refusal):
+	case refused:
 		c.log.Debug("command refused", "command", name, "error", err)
 	case errors.Is(err, context.Canceled) && ending != nil:
 		c.log.Debug("command interrupted", "command", name, "reason", ending)
@@ -70,9 +70,11 @@ func (c *conn) fault(name string, err error) *imap.Error {
 // isStreamEnd says whether err is the end of the connection, so that nothing is left
 // to answer on.
 func isStreamEnd(err error) bool {
-	var end *streamError
-	var ended *bye
-	return errors.As(err, &end) || errors.As(err, &ended)
+	if _, broken := errors.AsType[*streamError](err); broken {
+		return true
+	}
+	_, ended := errors.AsType[*bye](err)
+	return ended
 }
 
 // streamError marks an error of the connection in a command that reads or writes

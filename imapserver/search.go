@@ -34,8 +34,8 @@ func (s *selected) search(ctx context.Context, cmd *imap.Search) (outcome, error
 }
 
 func isBad(err error) bool {
-	var refusal *imap.Error
-	return errors.As(err, &refusal) && refusal.Kind == imap.BAD
+	refusal, ok := errors.AsType[*imap.Error](err)
+	return ok && refusal.Kind == imap.BAD
 }
 
 // find returns the UIDs of the messages that the client knows and that match, and what

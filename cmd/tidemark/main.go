@@ -85,26 +85,27 @@ type foundProblems struct{ text string }
 func (e *foundProblems) Error() string { return e.text }
 
 func exitCode(err error) int {
-	var (
-		usage    *usageError
-		problems *foundProblems
-		mistake  *config.Error
-		refusal  *admin.Error
-		helper   *daemon.HelperError
-	)
+	helper, ofHelper := errors.AsType[*daemon.HelperError](err)
+	refusal, refused := errors.AsType[*admin.Error](err)
 	switch {
-	case errors.As(err, &usage):
+	case is[*usageError](err):
 		return exitUsage
-	case errors.As(err, &problems):
+	case is[*foundProblems](err):
 		return exitProblems
-	case errors.As(err, &mistake):
+	case is[*config.Error](err):
 		return exitConfig
-	case errors.As(err, &helper):
+	case ofHelper:
 		return helper.Code
-	case errors.Is(err, daemon.ErrStorageFailed), errors.As(err, &refusal) && refusal.Code == admin.Damaged:
+	case errors.Is(err, daemon.ErrStorageFailed), refused && refusal.Code == admin.Damaged:
 		return exitStorage
 	}
 	return exitFailed
+}
+
+// is says whether there is an error of the type in the tree of err.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
 // app is what all commands share: the global flags.

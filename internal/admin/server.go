@@ -187,8 +187,9 @@ func (h *handler) reply(w http.ResponseWriter, status int, v any) {
 // fail sends an error. What the caller cannot help is told in full too: whoever can
 // open the socket may read the log.
 func (h *handler) fail(w http.ResponseWriter, path string, err error) {
-	status, e := http.StatusUnprocessableEntity, &Error{}
-	if !errors.As(err, &e) {
+	status := http.StatusUnprocessableEntity
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
 		h.log.Error("administration failed", "call", path, "error", err)
 		status, e = http.StatusInternalServerError, &Error{Text: err.Error()}
 	}

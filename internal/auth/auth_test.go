@@ -70,9 +70,9 @@ func TestRefusalsAreAlike(t *testing.T) {
 	}
 	var want *imap.Error
 	for i, c := range [][2]string{{"alice", "wrong password"}, {"nobody", "x"}, {"eve", passwords["eve"]}, {"empty", "x"}, {"a b", "x"}} {
-		var got *imap.Error
 		_, err := h.Login(t.Context(), peer(fmt.Sprintf("192.0.%d.1", i)), c[0], c[1])
-		if !errors.As(err, &got) || got.Code != imap.CodeAuthenticationFailed || want != nil && *got != *want {
+		got, ok := errors.AsType[*imap.Error](err)
+		if !ok || got.Code != imap.CodeAuthenticationFailed || want != nil && *got != *want {
 			t.Errorf("%s: %v", c[0], err)
 		}
 		want = got

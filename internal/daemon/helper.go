@@ -51,8 +51,8 @@ func startHelper(ctx context.Context, o ServiceOptions, owner *syscall.Credentia
 			return client, func() error { return errors.Join(client.Close(), h.close()) }, nil
 		}
 	}
-	var failed *HelperError
-	if cerr := h.close(); errors.As(cerr, &failed) {
+	cerr := h.close()
+	if _, failed := errors.AsType[*HelperError](cerr); failed {
 		return nil, nil, cerr
 	}
 	return nil, nil, fmt.Errorf("run as user %s, whose the data directory is: %w", userName(owner.Uid), err)

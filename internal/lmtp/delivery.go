@@ -86,13 +86,13 @@ func (s *session) refuse(r *recipient, err error) error {
 // recipientReply turns an error of Backend or Account into a reply. Whatever may
 // pass is temporary, so that the MTA keeps the message.
 func recipientReply(err error) *smtp.SMTPError {
-	var refusal *imap.Error
+	refusal, refused := errors.AsType[*imap.Error](err)
 	switch {
 	case errors.Is(err, ErrNoUser):
 		return reply(550, smtp.EnhancedCode{5, 1, 1}, "No such user")
 	case errors.Is(err, ErrDisabled):
 		return reply(550, smtp.EnhancedCode{5, 2, 1}, "Mailbox is disabled")
-	case !errors.As(err, &refusal):
+	case !refused:
 		return replyTemporary
 	}
 	switch refusal.Code {
@@ -109,8 +109,8 @@ func recipientReply(err error) *smtp.SMTPError {
 // isRoomError says whether err is about the size of the message, which another
 // mailbox of the same account would refuse as well.
 func isRoomError(err error) bool {
-	var refusal *imap.Error
-	return errors.As(err, &refusal) && (refusal.Code == imap.CodeOverQuota || refusal.Code == imap.CodeTooBig)
+	refusal, ok := errors.AsType[*imap.Error](err)
+	return ok && (refusal.Code == imap.CodeOverQuota || refusal.Code == imap.CodeTooBig)
 }
 
 // refuseMessage returns the reply, for all recipients, to a message that could

@@ -269,8 +269,7 @@ func TestDamagedDetails(t *testing.T) {
 }
 
 func isCorruption(err error) bool {
-	var refusal *imap.Error
-	return asError(err, &refusal) && refusal.Code == imap.CodeCorruption
+	return codeOf(err) == imap.CodeCorruption
 }
 
 // A mailbox of which one record has changed very many messages must not be replayed each

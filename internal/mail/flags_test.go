@@ -74,8 +74,7 @@ func TestManyFlagSets(t *testing.T) {
 	_, err := m.Store(t.Context(), imapserver.StoreChange{
 		UIDs: imap.NumSetOf[uint32](1), Op: imap.StoreAdd, Flags: []imap.Flag{imap.Flag(strings.Repeat("k", maxKeyword+1))},
 	})
-	var refusal *imap.Error
-	if !asError(err, &refusal) || refusal.Code != imap.CodeLimit {
+	if codeOf(err) != imap.CodeLimit {
 		t.Errorf("a keyword of %d octets: %v", maxKeyword+1, err)
 	}
 }

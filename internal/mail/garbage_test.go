@@ -117,8 +117,7 @@ func TestFullDiskFreesExpunged(t *testing.T) {
 	a := userWhoExpunged(t, s, "alice")
 	defer a.Close()
 	e.full.Store(true)
-	var refusal *imap.Error
-	if _, err := a.NewUpload(t.Context(), "INBOX", 1); !asError(err, &refusal) || refusal.Code != imap.CodeOverQuota {
+	if _, err := a.NewUpload(t.Context(), "INBOX", 1); codeOf(err) != imap.CodeOverQuota {
 		t.Fatalf("append on a full disk: %v", err)
 	}
 	blobs := func() (n int) {

@@ -14,13 +14,12 @@ func TestNames(t *testing.T) {
 	ctx := t.Context()
 	step := func(what string, err error, code imap.Code) {
 		t.Helper()
-		var refusal *imap.Error
 		switch {
 		case code == "" && err != nil:
 			t.Errorf("%s: %v", what, err)
 		case code != "" && err == nil:
 			t.Errorf("%s: worked, want %s", what, code)
-		case code != "" && (!asError(err, &refusal) || refusal.Code != code):
+		case code != "" && codeOf(err) != code:
 			t.Errorf("%s: %v, want %s", what, err, code)
 		}
 	}

@@ -2,6 +2,7 @@ package mail
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -88,6 +89,14 @@ func appendOne(t testing.TB, a *Account, mailbox string, n int, flags ...imap.Fl
 		t.Fatal(err)
 	}
 	return res.UIDs.Min()
+}
+
+// codeOf is the code of a refusal; empty if err is none.
+func codeOf(err error) imap.Code {
+	if refusal, ok := errors.AsType[*imap.Error](err); ok {
+		return refusal.Code
+	}
+	return ""
 }
 
 func openMailbox(t testing.TB, a *Account, name string) *Selected {

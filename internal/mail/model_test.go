@@ -3,7 +3,6 @@ package mail
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -17,8 +16,6 @@ import (
 	"tidemark/imap"
 	"tidemark/imapserver"
 )
-
-func asError(err error, target **imap.Error) bool { return errors.As(err, target) }
 
 // modelMessage and modelBox say in the plainest way what a mailbox is.
 type modelMessage struct {

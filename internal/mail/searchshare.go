@@ -42,7 +42,7 @@ func (h searchHelpers) run(ctx context.Context, n int, work func(context.Context
 	}
 	helping.Wait()
 	err := context.Cause(ctx)
-	if p := (*searchPanic)(nil); errors.As(err, &p) {
+	if p, ok := errors.AsType[*searchPanic](err); ok {
 		panic(p.Error())
 	}
 	return err

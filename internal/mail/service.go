@@ -246,9 +246,9 @@ func (u unavailable) Is(target error) bool { return target == imapserver.ErrUnav
 // a full disk is OVERQUOTA, failed storage is UNAVAILABLE, damage is CORRUPTION of the
 // one thing that was read.
 func (s *Service) fault(err error) error {
-	var refusal *imap.Error
+	_, refused := errors.AsType[*imap.Error](err)
 	switch {
-	case err == nil, errors.As(err, &refusal):
+	case err == nil, refused:
 		return err
 	case errors.Is(err, store.ErrFull):
 		s.collector.hurry()

@@ -214,8 +214,7 @@ func (c *copier) problem(mailbox, message string, reason error) {
 // tolerable returns nil where err is about the mailbox at hand alone, which is then
 // reported.
 func (c *copier) tolerable(mailbox string, err error) error {
-	var refusal *imap.Error
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*imap.Error](err); ok {
 		c.problem(mailbox, "", errors.New(refusal.Text))
 		return nil
 	}
@@ -311,8 +310,7 @@ func (c *copier) batch(ctx context.Context, mailbox string, batch []Message) err
 // store has messages stored that the target does not know.
 func (c *copier) store(ctx context.Context, mailbox string, fresh []Message) error {
 	outcomes, err := c.dst.Import(ctx, mailbox, fresh)
-	var refusal *imap.Error
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*imap.Error](err); ok {
 		for _, m := range fresh {
 			c.refused(mailbox, m.Name, errors.New(refusal.Text))
 		}

@@ -164,10 +164,10 @@ func (c *conn) end(r *request, user string, err error) {
 	answer := "OK\t" + r.id + "\tuser=" + escape(user) + "\n"
 	if err != nil {
 		answer = "FAIL\t" + r.id
-		var refused *imap.Error
+		refusal, refused := errors.AsType[*imap.Error](err)
 		switch {
-		case errors.As(err, &refused):
-			answer += "\treason=" + escape(refused.Text)
+		case refused:
+			answer += "\treason=" + escape(refusal.Text)
 		case !errors.Is(err, sasl.ErrSyntax) && !errors.Is(err, errGone):
 			answer += "\ttemp"
 			c.server.log.Error("login of another server's user not decided", "conn", c.id, "error", err)

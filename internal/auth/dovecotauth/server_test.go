@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -239,8 +240,7 @@ func TestConfusedClients(t *testing.T) {
 		c.send(lines)
 		for range 3 {
 			if _, err := c.lines.ReadString('\n'); err != nil {
-				var timeout net.Error
-				if errors.As(err, &timeout) && timeout.Timeout() {
+				if errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Errorf("%.40q: not dismissed", lines)
 				}
 				break

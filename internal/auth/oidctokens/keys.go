@@ -35,8 +35,7 @@ type watchedKeys struct {
 // VerifySignature implements oidc.KeySet.
 func (k *watchedKeys) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
 	payload, err := k.remote.VerifySignature(ctx, jwt)
-	var failed *fetchError
-	if errors.As(err, &failed) || ctx.Err() != nil {
+	if _, failed := errors.AsType[*fetchError](err); failed || ctx.Err() != nil {
 		k.trouble = err
 	}
 	return payload, err

@@ -76,9 +76,9 @@ func (s *Source) Decoy() string { return "" }
 // root above all, whose password is not one to be tried from the network.
 func (s *Source) Lookup(_ context.Context, name string) (*auth.Record, error) {
 	u, err := s.opts.LookupUser(name)
-	var unknown user.UnknownUserError
+	_, unknown := errors.AsType[user.UnknownUserError](err)
 	switch {
-	case errors.As(err, &unknown):
+	case unknown:
 		return nil, auth.ErrNoUser
 	case err != nil:
 		return nil, fmt.Errorf("pam: look up user: %w: %w", imapserver.ErrUnavailable, err)

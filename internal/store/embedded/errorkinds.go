@@ -38,8 +38,7 @@ var fileNumber = regexp.MustCompile(`(?:file|table) (\d{6,})`)
 // the file in which the damage is.
 func unreadableBecause(err error) string {
 	name := "a file of the store"
-	var place *fs.PathError
-	if errors.As(err, &place) {
+	if place, ok := errors.AsType[*fs.PathError](err); ok {
 		name = path.Join(path.Base(path.Dir(place.Path)), path.Base(place.Path))
 	} else if m := fileNumber.FindStringSubmatch(err.Error()); m != nil {
 		name = "file " + path.Join(keysDir, m[1])
@@ -55,8 +54,7 @@ func unreadableBecause(err error) string {
 
 // lockError tells a file that cannot be opened from one that is locked.
 func lockError(err error) error {
-	var open *fs.PathError
-	if errors.As(err, &open) || errors.Is(err, syscall.EIO) {
+	if _, opening := errors.AsType[*fs.PathError](err); opening || errors.Is(err, syscall.EIO) {
 		return err
 	}
 	return fmt.Errorf("%w: %v", ErrLocked, err)
@@ -71,8 +69,7 @@ func openError(err error) error {
 	case errors.Is(err, store.ErrFailed), errors.Is(err, store.ErrCorrupt):
 		return err
 	case unreadable(err):
-		var place interface{ ErrorDetail() string }
-		if errors.As(err, &place) {
+		if place, ok := errors.AsType[detailed](err); ok {
 			return fmt.Errorf("%w: %s: %v", store.ErrCorrupt, place.ErrorDetail(), err)
 		}
 		return fmt.Errorf("%w: %v", store.ErrCorrupt, err)
@@ -84,8 +81,14 @@ func openError(err error) error {
 	return fmt.Errorf("%w: %v", store.ErrCorrupt, err)
 }
 
+// detailed is an error of Pebble that tells where in its files the damage is.
+type detailed interface {
+	error
+	ErrorDetail() string
+}
+
 // isSystemError tells whether the operating system gave the reason of err.
 func isSystemError(err error) bool {
-	var errno syscall.Errno
-	return errors.As(err, &errno)
+	_, ok := errors.AsType[syscall.Errno](err)
+	return ok
 }
