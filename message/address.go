@@ -225,6 +225,7 @@ func appendUnquoted(dst, s []byte) []byte {
 // angle reads an address in angle brackets, and what follows it up to the next
 // separator. start is behind the "<".
 func (p *addressParser) angle(start int) {
+	start = p.past('<', start) // some programs write <<joe@example.org>>
 	first := start
 	for first < len(p.in) && isSpace(p.in[first]) {
 		first++
@@ -243,7 +244,7 @@ func (p *addressParser) angle(start int) {
 		return
 	}
 	p.addrSpec(p.skipRoute(start, end), end, false)
-	p.pos = end + 1
+	p.pos = p.past('>', end)
 	next := p.scan(p.pos, len(p.in), "<,;")
 	if next < len(p.in) && p.in[next] == '<' {
 		return // a comma is missing; what stands between is the next one's name
@@ -252,6 +253,14 @@ func (p *addressParser) angle(start int) {
 		p.name = append(p.name, tail...)
 	}
 	p.pos = next
+}
+
+// past returns the place behind the run of c at i.
+func (p *addressParser) past(c byte, i int) int {
+	for i < len(p.in) && p.in[i] == c {
+		i++
+	}
+	return i
 }
 
 // skipRoute puts an obsolete source route at i into p.route and returns the place
