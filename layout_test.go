@@ -138,7 +138,8 @@ func packageDirs(t *testing.T) []string {
 		if d.IsDir() && path != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "node_modules" || d.Name() == "data") {
 			return filepath.SkipDir
 		}
-		if dir := filepath.ToSlash(filepath.Dir(path)); strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") && !slices.Contains(dirs, dir) {
+		ours := strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go")
+		if dir := filepath.ToSlash(filepath.Dir(path)); ours && !slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)
 		}
 		return nil

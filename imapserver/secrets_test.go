@@ -58,7 +58,8 @@ func TestSecretsStayInside(t *testing.T) {
 
 	page := httptest.NewRecorder()
 	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	if strings.Count(log.String(), "msg=login ") < 50 || !strings.Contains(log.String(), "level=DEBUG") || !strings.Contains(page.Body.String(), "tidemark_imap_logins_total") {
+	if strings.Count(log.String(), "msg=login ") < 50 || !strings.Contains(log.String(), "level=DEBUG") ||
+		!strings.Contains(page.Body.String(), "tidemark_imap_logins_total") {
 		t.Error("nothing was looked at")
 	}
 	for name, text := range map[string]string{"log": log.String(), "metrics": page.Body.String()} {
@@ -75,7 +76,7 @@ func TestSecretsStayInside(t *testing.T) {
 // If this fails, a client can write lines into the log that look like the server's
 // own, or hide what it did from whoever reads them on a terminal.
 func TestLogCannotBeForged(t *testing.T) {
-	const forged = "x\r\ntime=2030-01-01 level=INFO msg=login user=root \x1b[2J\x00\u202e\"}"
+	const forged = "x\r\ntime=1999-01-01 level=INFO msg=login user=root \x1b[2J\x00\u202e\"}"
 	var log testbed.Log
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	hasher := auth.NewHasher()
@@ -100,7 +101,7 @@ func TestLogCannotBeForged(t *testing.T) {
 		t.Error("none of it came to the log")
 	}
 	for line := range strings.Lines(log.String()) {
-		if !strings.HasPrefix(line, "time=20") || strings.HasPrefix(line, "time=2030") || len(line) > 4096 {
+		if !strings.HasPrefix(line, "time=20") || len(line) > 4096 {
 			t.Errorf("line %.200q", line)
 		}
 		if strings.ContainsAny(strings.TrimSuffix(line, "\n"), "\x00\x1b\r\u202e") {

@@ -161,7 +161,10 @@ func TestLimits(t *testing.T) {
 	}{
 		{"line", many((l.Line-len("A1 ENABLE"))/2, ""), ""},
 		{"line too long", many((l.Line-len("A1 ENABLE"))/2+1, ""), "A1 BAD [TOOBIG]"},
-		{"lines too long together", "A1 LIST {1+}\r\nx (" + strings.Repeat("a ", 20000) + "{1+}\r\nx " + strings.Repeat("a ", 20000) + ")", "A1 BAD [TOOBIG]"},
+		{
+			"lines too long together",
+			"A1 LIST {1+}\r\nx (" + strings.Repeat("a ", 20000) + "{1+}\r\nx " + strings.Repeat("a ", 20000) + ")", "A1 BAD [TOOBIG]",
+		},
 		{"literal", literals(1, int(l.Literal)), ""},
 		{"literal too large", literals(1, int(l.Literal)+1), "A1 NO [TOOBIG]"},
 		{"literals", literals(l.Literals, 1), ""},

@@ -11,7 +11,8 @@ import (
 )
 
 var commandSeeds = []string{
-	"NOOP", "LOGIN a \"b\\\"c\"", "FETCH 1:* (FLAGS BODY.PEEK[1.HEADER.FIELDS (A B)]<0.5> BINARY[1])", "UID STORE 1 (UNCHANGEDSINCE 5) +FLAGS.SILENT (\\Seen a)",
+	"NOOP", "LOGIN a \"b\\\"c\"", "FETCH 1:* (FLAGS BODY.PEEK[1.HEADER.FIELDS (A B)]<0.5> BINARY[1])",
+	"UID STORE 1 (UNCHANGEDSINCE 5) +FLAGS.SILENT (\\Seen a)",
 	"SEARCH RETURN (ALL SAVE) CHARSET UTF-8 OR (NOT SEEN FROM x) BEFORE 1-Feb-2000", "LIST (SUBSCRIBED) \"\" (a %) RETURN (STATUS (SIZE))",
 	"SELECT x (QRESYNC (1 2 3:4 (1 2)) CONDSTORE)", "ID (\"a\" NIL)", "AUTHENTICATE PLAIN =", "APPEND x (\\Seen) \" 1-Feb-2000 00:00:00 +0000\"",
 	"CREATE &AOk- (USE (\\Sent))", "UID EXPUNGE $", "FOO", "\x00", "\"", "(",

@@ -19,7 +19,8 @@ func typicalMessage() []byte {
 	var b bytes.Buffer
 	b.WriteString("Return-Path: <anna@example.org>\r\n")
 	for i := range 4 {
-		fmt.Fprintf(&b, "Received: from mx%d.example.org (mx%d.example.org [192.0.2.%d])\r\n\tby mail.example.com with ESMTPS id 4XyZ%d\r\n\tfor <bo@example.com>; Tue, 3 Mar 2020 11:30:0%d +0100 (CET)\r\n", i, i, i, i, i)
+		fmt.Fprintf(&b, "Received: from mx%d.example.org (mx%d.example.org [192.0.2.%d])\r\n"+
+			"\tby mail.example.com with ESMTPS id 4XyZ%d\r\n\tfor <bo@example.com>; Tue, 3 Mar 2020 11:30:0%d +0100 (CET)\r\n", i, i, i, i, i)
 	}
 	b.WriteString("From: =?utf-8?q?Anna_B=C3=A9rg?= <anna@example.org>\r\nTo: Bo Lin <bo@example.com>, \"Carl, D.\" <carl@example.com>\r\n" +
 		"Cc: team@example.com\r\nSubject: Re: [list] =?utf-8?q?Gr=C3=BC=C3=9Fe?= from the sea\r\nDate: Tue, 3 Mar 2020 11:30:00 +0100\r\n" +
@@ -36,7 +37,8 @@ func typicalMessage() []byte {
 		}
 	}
 	text(40, "")
-	b.WriteString("--000000000000d4e5f6\r\nContent-Type: text/html; charset=\"UTF-8\"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<div dir=3D\"ltr\">")
+	b.WriteString("--000000000000d4e5f6\r\nContent-Type: text/html; charset=\"UTF-8\"\r\n" +
+		"Content-Transfer-Encoding: quoted-printable\r\n\r\n<div dir=3D\"ltr\">")
 	text(90, "<br>=")
 	b.WriteString("\r\n--000000000000d4e5f6--\r\n--000000000000a1b2c3\r\nContent-Type: image/png; name=\"x.png\"\r\n" +
 		"Content-Disposition: attachment; filename=\"x.png\"\r\nContent-Transfer-Encoding: base64\r\n\r\n")

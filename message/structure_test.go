@@ -15,7 +15,8 @@ var update = flag.Bool("update", false, "write the outlines in testdata anew")
 // outline writes what was found of a message in words, for people to check.
 func outline(r *Scanned) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "size %d\nsent %s\nsubject %q base %q reply %v\n", r.Size, r.Sent.Format("2006-01-02 15:04:05 -0700"), r.Subject, r.BaseSubject, r.IsReply)
+	fmt.Fprintf(&b, "size %d\nsent %s\nsubject %q base %q reply %v\n",
+		r.Size, r.Sent.Format("2006-01-02 15:04:05 -0700"), r.Subject, r.BaseSubject, r.IsReply)
 	fmt.Fprintf(&b, "sort from %q to %q cc %q display %q %q\n", r.FromMailbox, r.ToMailbox, r.CcMailbox, r.DisplayFrom, r.DisplayTo)
 	fmt.Fprintf(&b, "id %q references %q\npreview %q\n", r.MessageID, r.References, r.Preview)
 	outlinePart(&b, r.Root, r.Structure, r.Envelope, "")

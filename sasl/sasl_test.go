@@ -143,7 +143,8 @@ func TestMalformed(t *testing.T) {
 func TestOAuthChallenge(t *testing.T) {
 	refuse := func(string, string) (Identity, error) { return Identity{}, ErrToken }
 	s := NewOAuthBearerServer(refuse, OAuthHint{Scope: "imap", Configuration: "https://id.example/c"})
-	challenge, done, err := s.Next([]byte("n,a=user@example.com,\x01host=server.example.com\x01port=993\x01auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==\x01\x01"))
+	challenge, done, err := s.Next([]byte("n,a=user@example.com,\x01host=server.example.com\x01port=993\x01" +
+		"auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==\x01\x01"))
 	want := `{"status":"invalid_token","scope":"imap","openid-configuration":"https://id.example/c"}`
 	if string(challenge) != want || done || err != nil {
 		t.Fatalf("got %s, %v, %v", challenge, done, err)

@@ -81,7 +81,8 @@ func TestSocketActivation(t *testing.T) {
 	}
 	defer socket.Close()
 	// LISTEN_PID is the process that the sockets are for, which sh becomes.
-	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec tidemark serve --set server.data_dir="$0" --set imap.tls_listen= --set imap.starttls_listen=127.0.0.1:1`, t.TempDir())
+	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec tidemark serve \
+		--set server.data_dir="$0" --set imap.tls_listen= --set imap.starttls_listen=127.0.0.1:1`, t.TempDir())
 	cmd.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=imap")
 	cmd.ExtraFiles = []*os.File{socket}
 	if err := cmd.Start(); err != nil {

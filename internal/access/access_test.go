@@ -82,7 +82,8 @@ func write(t *testing.T, path, text string) {
 // header is a PROXY header for a client at source.
 func header(t *testing.T, version byte, source string) string {
 	t.Helper()
-	h := proxyproto.HeaderProxyFromAddrs(version, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(source)), &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 993})
+	client, server := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(source)), &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 993}
+	h := proxyproto.HeaderProxyFromAddrs(version, client, server)
 	b, err := h.Format()
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +111,10 @@ func TestProxyHeader(t *testing.T) {
 		{"no header", []netip.Prefix{loopback}, "a login alice secret\r\n", "", ""},
 		{"blocked client", []netip.Prefix{loopback}, header(t, 2, "203.0.113.9:4000") + "x", "", ""},
 		{"not from a proxy", nil, header(t, 2, "198.51.100.7:4000"), "127.0.0.1", header(t, 2, "198.51.100.7:4000")},
-		{"other proxy", []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, header(t, 2, "198.51.100.7:4000"), "127.0.0.1", header(t, 2, "198.51.100.7:4000")},
+		{
+			"other proxy", []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, header(t, 2, "198.51.100.7:4000"),
+			"127.0.0.1", header(t, 2, "198.51.100.7:4000"),
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -152,7 +152,8 @@ func TestMechanisms(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	path := filepath.Join(t.TempDir(), "users")
-	if err := os.WriteFile(path, []byte("carol:$6$rounds=1000$kkfeBsZA2liu3STl$m1h5.koFbgyA2f9BW5iS3TyFBBvMFcr98fQnFptDvVRqS3j4wSBaW0cURB2t/2BI4nwvztfNyjnp5wqw2BQrg1\n"), 0o600); err != nil {
+	const carol = "carol:$6$rounds=1000$kkfeBsZA2liu3STl$m1h5.koFbgyA2f9BW5iS3TyFBBvMFcr98fQnFptDvVRqS3j4wSBaW0cURB2t/2BI4nwvztfNyjnp5wqw2BQrg1\n"
+	if err := os.WriteFile(path, []byte(carol), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	h2, passwords := newHouse(t, func(o *Options) {

@@ -138,7 +138,9 @@ func TestScramPlusOverTLS(t *testing.T) {
 	defer clientEnd.Close()
 	defer serverEnd.Close()
 	client := tls.Client(clientEnd, &tls.Config{InsecureSkipVerify: true})
-	server := tls.Server(serverEnd, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, SessionTicketsDisabled: true})
+	server := tls.Server(serverEnd, &tls.Config{
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, SessionTicketsDisabled: true,
+	})
 	done := make(chan error, 1)
 	go func() { done <- server.Handshake() }()
 	if err := client.Handshake(); err != nil {

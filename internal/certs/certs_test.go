@@ -320,7 +320,10 @@ func TestReload(t *testing.T) {
 	var log bytes.Buffer
 	now := time.Now()
 	registry := prometheus.NewRegistry()
-	m := newManager(t, Options{Pairs: []Pair{pair}, SessionTickets: true, Log: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return now }, Registerer: registry})
+	m := newManager(t, Options{
+		Pairs: []Pair{pair}, SessionTickets: true, Log: slog.New(slog.NewTextHandler(&log, nil)),
+		Now: func() time.Time { return now }, Registerer: registry,
+	})
 	config := m.TLSConfig("imap")
 	client := &tls.Config{RootCAs: a.pool, ServerName: "a.example", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	connect := func(resumed bool) string {
@@ -393,7 +396,10 @@ func TestExpiryWarnings(t *testing.T) {
 	var log bytes.Buffer
 	now := time.Now()
 	registry := prometheus.NewRegistry()
-	m := newManager(t, Options{Pairs: []Pair{pair}, Log: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return now }, Registerer: registry})
+	m := newManager(t, Options{
+		Pairs: []Pair{pair}, Log: slog.New(slog.NewTextHandler(&log, nil)),
+		Now: func() time.Time { return now }, Registerer: registry,
+	})
 	for _, step := range []struct {
 		left time.Duration
 		want int
@@ -416,7 +422,10 @@ func TestShortLivesAreNotWarnedOfEarly(t *testing.T) {
 	for _, tt := range []struct {
 		left, life time.Duration
 		due        bool
-	}{{20 * day, 90 * day, true}, {20 * day, 45 * day, false}, {6 * day, 45 * day, true}, {5 * day, 6 * day, false}, {12 * time.Hour, 6 * day, true}, {0, 6 * day, true}} {
+	}{
+		{20 * day, 90 * day, true}, {20 * day, 45 * day, false}, {6 * day, 45 * day, true},
+		{5 * day, 6 * day, false}, {12 * time.Hour, 6 * day, true}, {0, 6 * day, true},
+	} {
 		if _, due := expiryStep(tt.left, tt.life); due != tt.due {
 			t.Errorf("%v of %v left: warned %v", tt.left, tt.life, due)
 		}

@@ -85,7 +85,10 @@ func TestNoRenegotiation(t *testing.T) {
 func (s *server) openssl(args string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	s.t.Cleanup(cancel)
-	all := append([]string{"s_client", "-CAfile", s.caFile(), "-verify_return_error", "-verify_hostname", "localhost", "-servername", "localhost", "-connect"}, strings.Fields(args)...)
+	all := append([]string{
+		"s_client", "-CAfile", s.caFile(), "-verify_return_error", "-verify_hostname", "localhost",
+		"-servername", "localhost", "-connect",
+	}, strings.Fields(args)...)
 	cmd := exec.CommandContext(ctx, program(s.t, "openssl", "openssl"), all...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd

@@ -178,7 +178,8 @@ func TestUsersOfAProvider(t *testing.T) {
 		t.Fatal(err)
 	}
 	challenge, err := base64.StdEncoding.DecodeString(strings.TrimSpace(strings.TrimPrefix(s.await("+ "), "+ ")))
-	if want := `"openid-configuration":"` + provider.URL + `/.well-known/openid-configuration"`; err != nil || !strings.Contains(string(challenge), want) {
+	want := `"openid-configuration":"` + provider.URL + `/.well-known/openid-configuration"`
+	if err != nil || !strings.Contains(string(challenge), want) {
 		t.Errorf("challenge %s, %v", challenge, err)
 	}
 	if _, err := fmt.Fprint(s, "AQ==\r\n"); err != nil {

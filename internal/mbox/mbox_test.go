@@ -50,18 +50,21 @@ func TestRead(t *testing.T) {
 		{"no empty line at the end", from + "A: b\n\nc\n" + from + "D: e\n\nf", []string{"A: b\r\n\r\nc\r\n", "D: e\r\n\r\nf"}},
 		{"empty lines stay", from + "A: b\n\n\n\nc\n\n\n\n", []string{"A: b\r\n\r\n\r\n\r\nc\r\n\r\n\r\n"}},
 		{"only a header", from + "A: b\n\n" + from + "D: e\n\n\n", []string{"A: b\r\n", "D: e\r\n\r\n"}},
-		{"quoted", from + "A: b\n\n>From x\n>>From y\n> From z\nFrom here on\n\n", []string{"A: b\r\n\r\nFrom x\r\n>From y\r\n> From z\r\nFrom here on\r\n"}},
+		{"quoted", from + "A: b\n\n>From x\n>>From y\n> From z\nFrom here on\n\n",
+			[]string{"A: b\r\n\r\nFrom x\r\n>From y\r\n> From z\r\nFrom here on\r\n"}},
 		{"not quoted, with a length", from + "A: b\nContent-Length: 43\n\n" + from + "still one\n\n" + from + "D: e\n\n\n",
 			[]string{"A: b\r\n\r\n" + crlf(from) + "still one\r\n", "D: e\r\n\r\n"}},
 		{"a body that begins with an empty line, with a length", from + "A: b\nContent-Length: 37\n\n\n" + from + "x\n" + from + "D: e\n\n\n",
 			[]string{"A: b\r\n\r\n\r\n" + crlf(from) + "x\r\n", "D: e\r\n\r\n"}},
-		{"a wrong length", from + "A: b\nContent-Length: 4\n\nc\n\n" + from + "D: e\nContent-Length: 9999\n\n\n", []string{"A: b\r\n\r\nc\r\n", "D: e\r\n\r\n"}},
+		{"a wrong length", from + "A: b\nContent-Length: 4\n\nc\n\n" + from + "D: e\nContent-Length: 9999\n\n\n",
+			[]string{"A: b\r\n\r\nc\r\n", "D: e\r\n\r\n"}},
 		{"own fields", from + "A: b\nStatus: RO\nX-Keywords: a\n b\nC: d\nX-UID: 5\n\nStatus: x\n", []string{"A: b\r\nC: d\r\n\r\nStatus: x\r\n"}},
 		{"internal data", from + "X-IMAP: 1 2\nSubject: DON'T DELETE\n\nx\n\n" + from + "A: b\n\n\n", []string{"A: b\r\n\r\n"}},
 		{"empty lines first", "\n\n" + from + "A: b\n\n\n", []string{"A: b\r\n\r\n"}},
 		{"empty", "", nil},
 		{"NUL and 8 bit", from + "A: \x00\xff\n\n\n", []string{"A: \x00\xff\r\n\r\n"}},
-		{"a long line", from + "A: b\n\n" + strings.Repeat("x", 3*pieceSize) + "\nFrom\n\n", []string{"A: b\r\n\r\n" + strings.Repeat("x", 3*pieceSize) + "\r\nFrom\r\n"}},
+		{"a long line", from + "A: b\n\n" + strings.Repeat("x", 3*pieceSize) + "\nFrom\n\n",
+			[]string{"A: b\r\n\r\n" + strings.Repeat("x", 3*pieceSize) + "\r\nFrom\r\n"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if _, got := read(t, tc.file); !slices.Equal(got, tc.want) {
@@ -101,7 +104,10 @@ func TestFromLine(t *testing.T) {
 			t.Errorf("%s: %v, %v", line, got, ok)
 		}
 	}
-	for _, line := range []string{"From here to there", "From ", "From a@b Thu Nov 32 10:00:01 2026", "from a@b Thu Nov 12 10:00:01 2026", "From the Sun one two 3:4 five"} {
+	for _, line := range []string{
+		"From here to there", "From ", "From a@b Thu Nov 32 10:00:01 2026",
+		"from a@b Thu Nov 12 10:00:01 2026", "From the Sun one two 3:4 five",
+	} {
 		if got, ok := parseFrom([]byte(line)); ok {
 			t.Errorf("%s was read as %v", line, got)
 		}
@@ -138,7 +144,8 @@ func TestSumWithoutFlags(t *testing.T) {
 
 var roundTrips = []string{
 	"A: b\r\n\r\nc\r\n", "A: b\r\n\r\n", "A: b\r\n", "\r\nbody\r\n", "A: b\r\n\r\nFrom x\r\n>From y\r\n" + crlf(from), "A: b\r\n\r\n\r\n\r\n",
-	"From: x\r\nA: b\r\n c\r\n\r\n8 bit \xff\r\n", "A: " + strings.Repeat("x", 2*pieceSize) + "\r\n\r\n" + strings.Repeat("y", pieceSize-1) + "\r\n", "\r\n",
+	"From: x\r\nA: b\r\n c\r\n\r\n8 bit \xff\r\n",
+	"A: " + strings.Repeat("x", 2*pieceSize) + "\r\n\r\n" + strings.Repeat("y", pieceSize-1) + "\r\n", "\r\n",
 }
 
 // A message would come back from an mbox other than it went in.

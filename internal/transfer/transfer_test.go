@@ -260,7 +260,10 @@ func sample() *account {
 	for i, name := range []string{"INBOX", "Sent", "A", "A/B.c/ü", "empty"} {
 		a.Create(context.Background(), Mailbox{Name: name, Subscribed: i%2 == 0})
 		for k := range i * 3 % 10 {
-			s := stored{fmt.Sprintf("%d-%d", i, k), slices.Sorted(slices.Values(flags[:k%8])), date.Add(time.Duration(k) * time.Minute), fmt.Sprintf("Subject: %d\r\n\r\n%s\r\n", k, name)}
+			s := stored{
+				fmt.Sprintf("%d-%d", i, k), slices.Sorted(slices.Values(flags[:k%8])),
+				date.Add(time.Duration(k) * time.Minute), fmt.Sprintf("Subject: %d\r\n\r\n%s\r\n", k, name),
+			}
 			a.boxes[name] = append(a.boxes[name], s)
 		}
 	}

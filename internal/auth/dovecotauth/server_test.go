@@ -136,7 +136,10 @@ func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) 
 // If it fails, Postfix does not get to know which mechanisms there are.
 func TestHandshake(t *testing.T) {
 	greeting := start(t)().handshake()
-	want := []string{"VERSION\t1\t1", "MECH\tSCRAM-SHA-256\tmutual-auth", "MECH\tPLAIN\tplaintext", "MECH\tLOGIN\tplaintext", "SPID\t", "CUID\t1", "COOKIE\t", "DONE"}
+	want := []string{
+		"VERSION\t1\t1", "MECH\tSCRAM-SHA-256\tmutual-auth", "MECH\tPLAIN\tplaintext", "MECH\tLOGIN\tplaintext",
+		"SPID\t", "CUID\t1", "COOKIE\t", "DONE",
+	}
 	if len(greeting) != len(want) {
 		t.Fatalf("greeting %q", greeting)
 	}

@@ -60,7 +60,9 @@ func login(t *testing.T, s *Source, name, password string) string {
 	if err == nil {
 		err = s.CheckPassword(t.Context(), r, password)
 	}
-	for want, outcome := range map[error]string{nil: "ok", auth.ErrNoUser: "no user", auth.ErrWrongPassword: "wrong", imapserver.ErrUnavailable: "unavailable"} {
+	for want, outcome := range map[error]string{
+		nil: "ok", auth.ErrNoUser: "no user", auth.ErrWrongPassword: "wrong", imapserver.ErrUnavailable: "unavailable",
+	} {
 		if errors.Is(err, want) {
 			return outcome
 		}
