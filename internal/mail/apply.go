@@ -212,18 +212,20 @@ func (e *viewEdit) last(n int) (*chunk, error) {
 	if k < 0 || v.chunks[k].len() == chunkSize {
 		k++
 		v.chunks = append(v.chunks, nil)
-		e.replace(k, newChunk(new(columns), nil).grow(min(n, chunkSize), new(details)), true)
+		e.replace(k, newChunk(new(columns), knownDetails(new(details))), true)
 	}
 	c := v.chunks[k]
-	if e.own[c] {
-		return c, nil
+	n = min(c.len()+n, chunkSize)
+	if !e.own[c] {
+		d, err := c.lazy.load(e.reader)
+		if err != nil {
+			return nil, err
+		}
+		c = c.extend(n, d)
+		e.replace(k, c, true)
 	}
-	d, err := c.lazy.load(e.reader)
-	if err != nil {
-		return nil, err
-	}
-	e.replace(k, c.grow(min(c.len()+n, chunkSize), d), true)
-	return v.chunks[k], nil
+	c.reserve(n)
+	return c, nil
 }
 
 // chunksWith yields the indexes of the chunks that may hold any of uids. It may be

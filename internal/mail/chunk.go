@@ -36,6 +36,19 @@ type chunk struct {
 
 	// stored says that the snapshot on disk has this version of the chunk, its details aside.
 	stored atomic.Bool
+
+	room *room // nil for none
+}
+
+// room is the free room behind the UIDs and details of some versions of a chunk, each of
+// which has more messages than the one before. They share the memory: to append is to write
+// where no version has anything yet, and copies nothing.
+type room struct{ used atomic.Int64 }
+
+// take claims the places from have to want. It fails if another version has been made of the
+// one that ends at have, as by a transaction that was run again.
+func (r *room) take(have, want int) bool {
+	return r != nil && r.used.CompareAndSwap(int64(have), int64(want))
 }
 
 // columns are what all sessions look at.
@@ -155,18 +168,32 @@ func (c *chunk) copyFlags() *chunk {
 	return next
 }
 
-// grow returns a copy of the chunk that messages may be added to until it is part of a view,
-// with room for n. d are the details of c.
-func (c *chunk) grow(n int, d *details) *chunk {
-	cols := c.columns()
+// extend returns a copy of the chunk that messages may be added to until it is part of a
+// view, n in all. What never changes is shared: the UIDs and d, the details of c.
+func (c *chunk) extend(n int, d *details) *chunk {
+	cols, more := c.columns(), *d
 	next := newChunk(&columns{
-		uid: grow(cols.uid, n), flags: grow(cols.flags, n), modseq: grow(cols.modseq, n),
-	}, knownDetails(d.grow(n)))
-	next.octets = c.octets
+		uid: cols.uid, flags: grow(cols.flags, n), modseq: grow(cols.modseq, n),
+	}, knownDetails(&more))
+	next.octets, next.room = c.octets, c.room
 	return next
 }
 
-// append adds a message to a chunk that is part of no view yet.
+// reserve makes room for n messages in all in a chunk that is part of no view yet. Call it
+// before append.
+func (c *chunk) reserve(n int) {
+	cols := c.columns()
+	if n <= cap(cols.uid) && c.room.take(c.len(), n) {
+		return
+	}
+	free := min(n+n/4, chunkSize)
+	cols.uid = grow(cols.uid, free)
+	c.details().grow(free)
+	c.room = new(room)
+	c.room.used.Store(int64(n))
+}
+
+// append adds a message to a chunk that is part of no view yet and has room for it.
 func (c *chunk) append(a *added, flags uint32, modseq uint64) {
 	if c.messages == 0 {
 		c.first = a.UID

@@ -1,9 +1,11 @@
 package mail
 
 import (
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"tidemark/imap"
@@ -18,7 +20,7 @@ func TestDeltaOfManyChunks(t *testing.T) {
 	v.seal()
 	versions := []*view{v}
 	for range 60 {
-		rec := randomChange(random, v)
+		rec := randomChange(random, v, v.uidNext)
 		next, err := v.apply(nil, rec, v.modseq+1, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -34,8 +36,9 @@ func TestDeltaOfManyChunks(t *testing.T) {
 	}
 }
 
-// randomChange returns a change of v: many new messages, or some that are flagged or gone.
-func randomChange(random *rand.Rand, v *view) *logRecord {
+// randomChange returns a change of v: new messages from the UID next on, or some that are
+// flagged or gone.
+func randomChange(random *rand.Rand, v *view, next uint32) *logRecord {
 	rec := &logRecord{}
 	if n := v.Len(); n > 0 {
 		first := 1 + random.Uint32N(n)
@@ -50,9 +53,9 @@ func randomChange(random *rand.Rand, v *view) *logRecord {
 			return rec
 		}
 	}
-	next := v.uidNext + random.Uint32N(3) // UIDs may have gaps
+	next += random.Uint32N(3) // UIDs may have gaps
 	for range 1 + random.IntN(300) {
-		rec.Added = append(rec.Added, added{UID: next, Email: emailID(next)})
+		rec.Added = append(rec.Added, added{UID: next, Email: emailID(random.Uint32()), Size: random.Uint32()})
 		next++
 	}
 	return rec
@@ -97,4 +100,64 @@ func modSeqs(v *view) map[uint32]uint64 {
 		}
 	}
 	return all
+}
+
+// If this fails, versions of a mailbox that share memory write over each other's messages:
+// those of two runs of one transaction, or that of a session which looks at an older one.
+func TestVersionsKeepTheirMessages(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	table := newFlagTable()
+	v := &view{uidNext: 1, table: table, sets: table.snapshot()}
+	v.seal()
+	var versions []*view
+	var listings []string
+	for range 60 {
+		var next *view
+		for range 2 { // as an engine may run a transaction again
+			e := v.edit(nil, nil)
+			for range 1 + random.IntN(3) { // several records, as replay has
+				if err := e.apply(randomChange(random, v, e.view.uidNext), e.view.modseq+1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			next = e.finish()
+			versions, listings = append(versions, next), append(listings, contents(next))
+		}
+		v = next
+	}
+	for i, v := range versions {
+		if contents(v) != listings[i] {
+			t.Errorf("version %d of %d messages has changed", i, v.Len())
+		}
+	}
+}
+
+// contents writes down everything that a version has of its messages.
+func contents(v *view) string {
+	var b strings.Builder
+	for _, c := range v.chunks {
+		fmt.Fprintln(&b, c.len(), *c.columns(), *c.details())
+	}
+	return b.String()
+}
+
+// If this fails, each append copies what is known of up to chunkSize messages.
+func TestAppendsShareMemory(t *testing.T) {
+	table := newFlagTable()
+	v := &view{uidNext: 1, table: table, sets: table.snapshot()}
+	v.seal()
+	moved := 0
+	for uid := range uint32(chunkSize) {
+		next, err := v.apply(nil, &logRecord{Added: []added{{UID: uid + 1, Email: emailID(uid + 1)}}}, v.modseq+1, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if uid > 0 && &next.chunks[0].columns().uid[0] != &v.chunks[0].columns().uid[0] {
+			moved++
+		}
+		v = next
+	}
+	if moved > 50 {
+		t.Errorf("%d appends moved the columns %d times", chunkSize, moved)
+	}
 }

@@ -118,12 +118,10 @@ func (d *details) pick(keep []int) *details {
 	}
 }
 
-// grow returns a copy with room for n messages.
-func (d *details) grow(n int) *details {
-	return &details{
-		email: grow(d.email, n), size: grow(d.size, n), internal: grow(d.internal, n),
-		sent: grow(d.sent, n), saved: grow(d.saved, n),
-	}
+// grow moves the details to where there is room for n messages.
+func (d *details) grow(n int) {
+	d.email, d.size, d.saved = grow(d.email, n), grow(d.size, n), grow(d.saved, n)
+	d.internal, d.sent = grow(d.internal, n), grow(d.sent, n)
 }
 
 // append adds a message to details that are part of no view yet.
