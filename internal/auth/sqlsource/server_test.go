@@ -128,6 +128,10 @@ func startMariaDB(t *testing.T) *database {
 		t.Fatal(err)
 	}
 	defer root.Close()
+	// It listens at the port before it makes the socket.
+	if err := eventually(func() error { return root.PingContext(t.Context()) }); err != nil {
+		t.Fatal(err)
+	}
 	exec1(t, root, "CREATE DATABASE mail CHARACTER SET utf8mb4")
 	exec1(t, root, "CREATE USER owner@'127.0.0.1' IDENTIFIED BY '"+d.password+"'")
 	exec1(t, root, "GRANT ALL ON mail.* TO owner@'127.0.0.1'")
