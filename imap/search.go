@@ -40,9 +40,13 @@ type (
 		Not  bool
 	}
 
-	// SearchHeader is HEADER name value, and FROM, TO, CC, BCC and SUBJECT,
-	// which are names here as well. An empty Value asks whether the field is there.
+	// SearchHeader is HEADER name value, and SUBJECT, which is a name here as well. An
+	// empty Value asks whether the field is there.
 	SearchHeader struct{ Name, Value string }
+
+	// SearchAddress is FROM, TO, CC and BCC, which are its names. Value is looked for
+	// in the field as it is written, and in each address as "name <local@host>".
+	SearchAddress struct{ Name, Value string }
 
 	// SearchBody is BODY, SearchText is TEXT.
 	SearchBody struct{ Value string }
@@ -107,6 +111,7 @@ func (SearchSeq) searchKey()               {}
 func (SearchUID) searchKey()               {}
 func (SearchFlag) searchKey()              {}
 func (SearchHeader) searchKey()            {}
+func (SearchAddress) searchKey()           {}
 func (SearchBody) searchKey()              {}
 func (SearchText) searchKey()              {}
 func (SearchDate) searchKey()              {}

@@ -340,7 +340,7 @@ func TestSearch(t *testing.T) {
 	search := func(key imap.SearchKey) *imap.Search { return &imap.Search{Key: key} }
 	checkCommands(t, []commandTest{
 		{`SEARCH FLAGGED SINCE 1-Feb-1994 NOT FROM "Smith"`, search(imap.SearchAnd{
-			flagged, since, imap.SearchNot{Key: imap.SearchHeader{Name: "FROM", Value: "Smith"}},
+			flagged, since, imap.SearchNot{Key: imap.SearchAddress{Name: "FROM", Value: "Smith"}},
 		})},
 		{`SEARCH TEXT "string not in mailbox"`, search(imap.SearchText{Value: "string not in mailbox"})},
 		{"SEARCH CHARSET UTF-8 TEXT {12}\r\nотпуск", &imap.Search{Charset: "UTF-8", Key: imap.SearchText{Value: "отпуск"}}},
@@ -367,7 +367,7 @@ func TestSearch(t *testing.T) {
 			Field: imap.DateSent, Op: imap.DateBefore, Day: imap.Date{Year: 2000, Month: time.January, Day: 1}})},
 		{"search emailid M6d99ac3275bb4e", search(imap.SearchEmailID{ID: "M6d99ac3275bb4e"})},
 		{"search threadid T64b478a75b7ea9", search(imap.SearchThreadID{ID: "T64b478a75b7ea9"})},
-		{"search from maria@example.com", search(imap.SearchHeader{Name: "FROM", Value: "maria@example.com"})},
+		{"search from maria@example.com", search(imap.SearchAddress{Name: "FROM", Value: "maria@example.com"})},
 		{`SEARCH HEADER X-Foo ""`, search(imap.SearchHeader{Name: "X-Foo"})},
 		{"SEARCH KEYWORD $Junk UNKEYWORD x", search(imap.SearchAnd{imap.SearchFlag{Flag: "$Junk"}, imap.SearchFlag{Flag: "x", Not: true}})},
 		{"SEARCH NEW", search(imap.SearchAnd{imap.SearchFlag{Flag: imap.FlagRecent}, seen(true)})},

@@ -176,7 +176,9 @@ func (s *searcher) test(name string) imap.SearchKey {
 		return key
 	}
 	switch name {
-	case "BCC", "CC", "FROM", "SUBJECT", "TO":
+	case "BCC", "CC", "FROM", "TO":
+		return imap.SearchAddress{Name: name, Value: s.argument()}
+	case "SUBJECT":
 		return imap.SearchHeader{Name: name, Value: s.argument()}
 	case "HEADER":
 		s.sp()

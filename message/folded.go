@@ -21,3 +21,27 @@ func AppendFolded(dst, header []byte, name string) []byte {
 
 // MatchFolded says whether the key occurs in a text that was folded before.
 func (n *Needle) MatchFolded(folded []byte) bool { return bytes.Contains(folded, n.key) }
+
+// MatchAddresses says whether the key occurs in one of the addresses of a text that was
+// folded before, written as "name <local@host>": FROM and its kin (RFC 9051 §6.4.4), for
+// the other ways in which a field can write that.
+func (n *Needle) MatchAddresses(folded []byte) bool {
+	for line := range bytes.SplitSeq(folded, []byte{'\n'}) {
+		n.addresses = ParseAddresses(n.addresses[:0], line)
+		for _, a := range n.addresses {
+			if a.Host == nil {
+				continue // the name or the end of a group
+			}
+			n.line = n.line[:0]
+			if a.Name != nil {
+				n.line = append(append(n.line, *a.Name...), ' ')
+			}
+			n.line = append(append(append(n.line, '<'), *a.Mailbox...), '@')
+			n.line = append(append(n.line, *a.Host...), '>')
+			if bytes.Contains(n.line, n.key) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -3,19 +3,22 @@ package message
 import (
 	"bytes"
 	"io"
+
+	"tidemark/imap"
 )
 
 // Needle is a search key made ready to be looked for in messages: texts are
 // compared in the form that Fold gives them. A Needle has buffers of its own and is
 // for one goroutine at a time.
 type Needle struct {
-	key    []byte
-	folded []byte // scratch
-	line   []byte // scratch
-	header []byte // scratch
-	leaf   leafText
-	plain  window
-	html   window
+	key       []byte
+	folded    []byte         // scratch
+	line      []byte         // scratch
+	header    []byte         // scratch
+	addresses []imap.Address // scratch
+	leaf      leafText
+	plain     window
+	html      window
 }
 
 // NewNeedle returns the Needle for a key in UTF-8. The empty key is in every text.

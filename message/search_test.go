@@ -136,3 +136,18 @@ func TestFold(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// If this fails, whoever looks for an address as mail programs show it misses the fields
+// that have it in another way.
+func TestMatchAddresses(t *testing.T) {
+	header := []byte("To: joe@example.org (Joe)\r\nTo: Team: Ann <ann@x>, bob @ y;\r\nTo: \"Doe, Jane\" <jane@z>\r\n\r\n")
+	folded := AppendFolded(nil, header, "To")
+	for key, want := range map[string]bool{
+		"<joe@example.org>": true, "Joe <JOE@": true, "<oe@": false, "joe@example.org>, ": false,
+		"Ann <ann@x>": true, "<bob@y>": true, "Doe, Jane <jane@z>": true, "Team <": false, "y><": false,
+	} {
+		if got := NewNeedle(key).MatchAddresses(folded); got != want {
+			t.Errorf("%q: %v, want %v", key, got, want)
+		}
+	}
+}

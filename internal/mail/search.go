@@ -193,6 +193,10 @@ func compile(key imap.SearchKey, v *view, now time.Time) (test, error) {
 		return notOf{t}, err
 	case imap.SearchHeader:
 		return headerTest(k), nil
+	case imap.SearchAddress:
+		t := headerTest(imap.SearchHeader(k))
+		t.addresses = strings.ContainsAny(k.Value, "<>")
+		return t, nil
 	case imap.SearchBody:
 		return &contentTest{needle: message.NewNeedle(k.Value), any: k.Value == ""}, nil
 	case imap.SearchText:
@@ -357,12 +361,14 @@ type fieldTest struct {
 	needle *message.Needle
 	name   string
 	folded int // index in textFields, -1 if the field is not kept there
+	// The value can be in the usual form of an address without being in the field.
+	addresses bool
 
 	known []verdict // of the terms of a column: many messages have one text
 	of    *column
 }
 
-func headerTest(k imap.SearchHeader) test {
+func headerTest(k imap.SearchHeader) *fieldTest {
 	t := &fieldTest{needle: message.NewNeedle(k.Value), name: k.Name, folded: -1}
 	for i, f := range textFields {
 		if strings.EqualFold(f, k.Name) {
@@ -378,7 +384,7 @@ func (t *fieldTest) matchTerm(text term) bool {
 		return false // no such field, which even the empty value asks for
 	}
 	if text.in == nil {
-		return t.needle.MatchFolded(text.text)
+		return t.matches(text.text)
 	}
 	if t.of != text.in {
 		t.of = text.in
@@ -388,9 +394,13 @@ func (t *fieldTest) matchTerm(text term) bool {
 		}
 	}
 	if t.known[text.index] == unknown {
-		t.known[text.index] = verdictOf(t.needle.MatchFolded(text.text))
+		t.known[text.index] = verdictOf(t.matches(text.text))
 	}
 	return t.known[text.index] == yes
+}
+
+func (t *fieldTest) matches(text []byte) bool {
+	return t.needle.MatchFolded(text) || t.addresses && t.needle.MatchAddresses(text)
 }
 
 func (t *fieldTest) quick(place) verdict { return unknown }
