@@ -107,6 +107,32 @@ func TestSocketActivation(t *testing.T) {
 	}
 }
 
+// If this fails, whoever ends the program that takes the log, or restarts it, ends the mail
+// server with it, in the middle of what its clients do.
+func TestBugLogThatNobodyReads(t *testing.T) {
+	logRead, logWrite, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logRead.Close()
+	defer logWrite.Close()
+	cmd := exec.Command("tidemark", "serve", "--set", "server.data_dir="+t.TempDir(), "--set", "imap.tls_listen=",
+		"--set", "imap.starttls_listen=127.0.0.1:0")
+	cmd.Stderr = logWrite
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	logWrite.Close()
+	log := bufio.NewScanner(logRead)
+	for log.Scan() && !strings.Contains(log.Text(), "msg=ready") {
+	}
+	logRead.Close()
+	_ = cmd.Process.Signal(syscall.SIGTERM) // which the server tells before it ends
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
 type serverKey struct{}
 
 // testServer is the server that a script has started.

@@ -86,6 +86,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
+	// Without this, a log that nobody reads any more would end the process.
+	logBroken := make(chan os.Signal, 1)
+	signal.Notify(logBroken, syscall.SIGPIPE)
+	defer signal.Stop(logBroken)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 
