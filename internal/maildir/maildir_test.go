@@ -314,6 +314,34 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// Dovecot, which does not know Maildir's letter for it, would lose $Forwarded in an
+// export, or the last keyword that has a letter would make it count as lost.
+func TestBugForwardedForDovecot(t *testing.T) {
+	s, err := Create(t.TempDir(), PlusPlus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	w, err := s.Writer("INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if letters, err := w.letters([]imap.Flag{"work", imap.FlagSeen, "$Forwarded"}); letters != "PSab" || err != nil {
+		t.Errorf("%q, %v", letters, err)
+	}
+	if !slices.Equal(w.folder.keywords, []imap.Flag{"work", "$Forwarded"}) {
+		t.Errorf("keywords %q", w.folder.keywords)
+	}
+	w.folder.keywords = make([]imap.Flag, maxLetters)
+	if letters, err := w.letters([]imap.Flag{"$Forwarded"}); letters != "P" || err != nil {
+		t.Errorf("without a letter to spare: %q, %v", letters, err)
+	}
+	if letters, err := w.letters([]imap.Flag{"other"}); letters != "" || !errors.Is(err, ErrKeywords) {
+		t.Errorf("another: %q, %v", letters, err)
+	}
+}
+
 // A second export would double the mail, or leave old flags and half files.
 func TestWriterTwice(t *testing.T) {
 	dir := t.TempDir()

@@ -213,29 +213,31 @@ func (w *Writer) SetFlags(key string, flags []imap.Flag) error {
 }
 
 // letters returns the letters of flags, sorted as Maildir wants them, and notes
-// keywords that are new to the mailbox.
+// keywords that are new to the mailbox. $Forwarded has a letter as a keyword, too,
+// because Dovecot does not heed the one that Maildir has for it.
 func (w *Writer) letters(flags []imap.Flag) (string, error) {
 	var letters []byte
 	var lost error
 	for _, f := range flags {
-		letter := ownLetter(f)
-		if letter == 0 && f.IsKeyword() {
-			k, err := w.keyword(f)
-			if err != nil && !errors.Is(err, ErrKeywords) {
-				return "", err
-			}
-			if err != nil {
-				lost = err
-				continue
-			}
-			letter = 'a' + byte(k)
+		own := ownLetter(f)
+		if own != 0 {
+			letters = append(letters, own)
 		}
-		if letter != 0 && !slices.Contains(letters, letter) {
-			letters = append(letters, letter)
+		if !f.IsKeyword() {
+			continue
+		}
+		k, err := w.keyword(f)
+		switch {
+		case err == nil:
+			letters = append(letters, 'a'+byte(k))
+		case !errors.Is(err, ErrKeywords):
+			return "", err
+		case own == 0:
+			lost = err
 		}
 	}
 	slices.Sort(letters)
-	return string(letters), lost
+	return string(slices.Compact(letters)), lost
 }
 
 // keyword returns the number of a keyword. A new one is written down before the
