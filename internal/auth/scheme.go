@@ -103,8 +103,18 @@ func verifyCrypt(encoded, password string) (bool, error) {
 	return digest.MatchAdvanced(password)
 }
 
-// decodeCrypt parses the kinds that Dovecot's {CRYPT} can be on present systems.
+// minCryptDigest is how many characters a digest in modular crypt form has at least: those
+// of MD5, the shortest that is taken.
+const minCryptDigest = 22
+
+// decodeCrypt parses the kinds that Dovecot's {CRYPT} can be on present systems. What
+// was cut off, as by a column of a database that is too narrow, is refused: of argon2 and
+// scrypt so many octets are compared as there are, and one octet is like that of every
+// 256th password.
 func decodeCrypt(encoded string) (algorithm.Digest, error) {
+	if len(encoded)-strings.LastIndexByte(encoded, '$')-1 < minCryptDigest {
+		return nil, errors.New("it is no hash, or has been cut off")
+	}
 	d := crypt.NewDecoder()
 	for _, register := range []func(algorithm.DecoderRegister) error{
 		argon2.RegisterDecoder, bcrypt.RegisterDecoder, shacrypt.RegisterDecoder,

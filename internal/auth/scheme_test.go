@@ -116,3 +116,19 @@ func FuzzVerifyHash(f *testing.F) {
 		}
 	})
 }
+
+// If this fails, a hash that was cut off on its way is taken, and passwords that nobody
+// has set open the account.
+func TestBugCutHash(t *testing.T) {
+	for _, stored := range []string{
+		"$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$AA", "{ARGON2ID}$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$QUJDREVGR0hJSktMTU5P",
+		"$scrypt$ln=4,r=8,p=1$c29tZXNhbHQ$AA", "$6$salt$x", "$5$salt$xyz", "$1$salt$x", "", "plain",
+	} {
+		if err := checkScheme(stored); err == nil {
+			t.Errorf("%s is taken", stored)
+		}
+		if ok, err := verifyHash(stored, "password"); ok || err == nil {
+			t.Errorf("%s: %v, %v", stored, ok, err)
+		}
+	}
+}
