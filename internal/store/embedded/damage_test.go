@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -215,22 +217,14 @@ func TestTornLog(t *testing.T) {
 	}
 }
 
-// If this fails, a missing file of values is a panic at some later time, in the
-// background, and not a refusal with words.
-func TestMissingValueFile(t *testing.T) {
+// storeWithValueFile returns a closed store of one blob, which lies in a file of values.
+func storeWithValueFile(t *testing.T) (*vfs.MemFS, store.BlobRef) {
 	disk := vfs.NewCrashableMem()
 	e, err := Open("store", Options{FS: disk})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := e.NewBlob(t.Context(), 1, 100_000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Write(make([]byte, 100_000)); err != nil {
-		t.Fatal(err)
-	}
-	ref, err := w.Finish()
+	ref, err := storetest.WriteBlob(t.Context(), e, 1, make([]byte, 100_000))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,11 +238,48 @@ func TestMissingValueFile(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return disk, ref
+}
+
+// If this fails, a missing file of values is a panic at some later time, in the
+// background, and not a refusal with words.
+func TestMissingValueFile(t *testing.T) {
+	disk, _ := storeWithValueFile(t)
 	if err := disk.Remove(newest(t, disk, ".blob")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open("store", Options{FS: disk}); !errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("open: %v", err)
+	}
+}
+
+// If this fails, a file of values that goes while the server runs makes reading a panic,
+// which ends sessions and the check, and the server with one when it is stopped.
+func TestBugValueFileGoes(t *testing.T) {
+	disk, ref := storeWithValueFile(t)
+	e, err := Open("store", Options{FS: disk, Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.Remove(newest(t, disk, ".blob")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.OpenBlob(t.Context(), 1, ref.Info().ID); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("read: %v", err)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// If this fails, a file that is shorter than it was counts as a fault of the storage that
+// may pass, and the check ends there and does not say what is damaged.
+func TestBugFileCutOff(t *testing.T) {
+	cut := fmt.Errorf("read block: %w", &fs.PathError{Op: "read", Path: "store/keys/000007.sst", Err: io.ErrUnexpectedEOF})
+	for _, err := range []error{io.EOF, cut} {
+		if err := readError([]byte("key"), err); !errors.Is(err, store.ErrCorrupt) {
+			t.Error(err)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package embedded
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"regexp"
@@ -26,10 +27,13 @@ func readError(key []byte, err error) error {
 }
 
 // unreadable tells whether an error of reading means that the data is damaged:
-// wrong checksums, a missing file, a bad sector.
+// wrong checksums, a file that is missing or too short, a bad sector.
 func unreadable(err error) bool {
-	return pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EIO)
+	return pebble.IsCorruptionError(err) || isMissing(err) || errors.Is(err, syscall.EIO) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
+
+func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, errMissing) }
 
 // fileNumber is how Pebble's errors name the file in which something is damaged.
 var fileNumber = regexp.MustCompile(`(?:file|table) (\d{6,})`)
@@ -44,7 +48,7 @@ func unreadableBecause(err error) string {
 		name = "file " + path.Join(keysDir, m[1])
 	}
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case isMissing(err):
 		return name + " is missing"
 	case errors.Is(err, syscall.EIO):
 		return name + " cannot be read: the disk reports an error"
