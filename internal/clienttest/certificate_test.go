@@ -4,10 +4,12 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"path/filepath"
 	"slices"
@@ -161,12 +163,10 @@ func TestCertificateIsReloaded(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(patience)
-	for !slices.Equal(served(), second.Certificate[0]) {
-		if time.Now().After(deadline) {
-			t.Fatal("the new certificate is not served")
-		}
-		time.Sleep(20 * time.Millisecond)
+	sum := sha256.Sum256(second.Certificate[0])
+	s.log.Await(t, "sha256="+strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":"))
+	if !slices.Equal(served(), second.Certificate[0]) {
+		t.Error("the new certificate is not served")
 	}
 	if _, done, err := session.Command("LOGIN alice " + s.password); err != nil || done.Status != "OK" {
 		t.Errorf("on the old connection: %q, %v", done.Raw, err)
