@@ -10,6 +10,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -30,6 +31,9 @@ type Conn struct {
 const tag = "x "
 
 const bufferSize = 32 << 10
+
+// buffers are those of connections that have nothing to read, or are closed.
+var buffers = sync.Pool{New: func() any { return make([]byte, bufferSize) }}
 
 // TLS returns the settings that clients share. Servers are measured with the same key
 // exchange, which not all of them would choose by themselves. With resume, connections
@@ -75,7 +79,11 @@ func (c *Conn) Login(user, password string) error {
 func (c *Conn) Logout() error { return errors.Join(c.Do("LOGOUT"), c.Close()) }
 
 // Close closes the connection without a word.
-func (c *Conn) Close() error { return c.sock.Close() }
+func (c *Conn) Close() error {
+	c.start, c.end = 0, 0
+	c.Park()
+	return c.sock.Close()
+}
 
 // FD returns the descriptor of the connection's socket.
 func (c *Conn) FD() int { return c.sock.fd }
@@ -210,7 +218,7 @@ func (c *Conn) fill() error {
 	case c.start == c.end:
 		c.start, c.end = 0, 0
 		if c.in == nil {
-			c.in = make([]byte, bufferSize)
+			c.in = buffers.Get().([]byte)
 		}
 	case c.end == len(c.in) && c.start > len(c.in)/2:
 		c.end = copy(c.in, c.in[c.start:c.end])
@@ -226,9 +234,13 @@ func (c *Conn) fill() error {
 
 // Park gives back the buffers of a connection that has nothing left to read.
 func (c *Conn) Park() {
-	if c.start == c.end {
-		c.in, c.out, c.start, c.end = nil, nil, 0, 0
+	if c.start < c.end {
+		return
 	}
+	if len(c.in) == bufferSize {
+		buffers.Put(c.in)
+	}
+	c.in, c.out, c.start, c.end = nil, nil, 0, 0
 }
 
 // Read reads once and throws away what comes.
