@@ -42,18 +42,9 @@ func (s *Service) Check(ctx context.Context, user string, report func(Problem)) 
 			return sum, err
 		}
 	}
-	ids := map[store.AccountID]bool{systemAccount: true}
-	err = s.engine.Accounts(ctx, func(id store.AccountID) error {
-		ids[id] = true
-		return nil
-	})
-	if errors.Is(err, store.ErrCorrupt) {
-		tell(Problem{Text: err.Error()})
-	} else if err != nil {
+	ids, err := s.accountsToCheck(ctx, owners, tell)
+	if err != nil {
 		return sum, s.fault(err)
-	}
-	for id := range owners {
-		ids[id] = true // even if it can be found by its owner alone
 	}
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
 		if user != "" && owners[id] != user {
@@ -75,6 +66,31 @@ func (s *Service) Check(ctx context.Context, user string, report func(Problem)) 
 		}
 	}
 	return sum, nil
+}
+
+// accountsToCheck returns all accounts but those of removed users that are to be erased.
+func (s *Service) accountsToCheck(ctx context.Context, owners map[store.AccountID]string, tell func(Problem)) (map[store.AccountID]bool, error) {
+	ids := map[store.AccountID]bool{systemAccount: true}
+	err := s.engine.Accounts(ctx, func(id store.AccountID) error {
+		ids[id] = true
+		return nil
+	})
+	if errors.Is(err, store.ErrCorrupt) {
+		tell(Problem{Text: err.Error()})
+	} else if err != nil {
+		return nil, err
+	}
+	for id := range owners {
+		ids[id] = true // even if it can be found by its owner alone
+	}
+	removed, err := s.removed(ctx)
+	if err != nil && !errors.Is(err, store.ErrCorrupt) { // of which the engine's Verify tells
+		return nil, err
+	}
+	for _, id := range removed {
+		delete(ids, id)
+	}
+	return ids, nil
 }
 
 // checker verifies one account.

@@ -88,9 +88,13 @@ func (c *collector) rest(ctx context.Context) bool {
 }
 
 // Collect removes, in all accounts, the content of messages that were expunged at
-// least grace ago and that no mailbox has. An account that is damaged does not keep it
-// from the others.
+// least grace ago and that no mailbox has, and what is left of removed users. An account
+// that is damaged does not keep it from the others.
 func (s *Service) Collect(ctx context.Context, grace time.Duration) error {
+	var problems []error
+	if err := s.endRemovals(ctx); err != nil {
+		problems = append(problems, err)
+	}
 	var ids []store.AccountID
 	err := s.engine.Accounts(ctx, func(id store.AccountID) error {
 		if id != systemAccount {
@@ -101,7 +105,6 @@ func (s *Service) Collect(ctx context.Context, grace time.Duration) error {
 	if err != nil {
 		return s.fault(err)
 	}
-	var problems []error
 	for _, id := range ids {
 		a := s.acquireAccount(id)
 		err := a.collect(ctx, s.now().Add(-grace).Unix())

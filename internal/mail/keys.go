@@ -13,6 +13,7 @@ import (
 //
 //	u name            userRecord
 //	s                 systemRecord
+//	r account         nothing: the account of a user who was removed, to be erased
 //
 // In each other account:
 //
@@ -34,6 +35,7 @@ import (
 const (
 	kindUser    = 'u'
 	kindSystem  = 's'
+	kindRemoved = 'r'
 	kindAccount = 'a'
 	kindName    = 'n'
 	kindMailbox = 'm'
@@ -98,6 +100,8 @@ func emailKey(e emailID) []byte  { return number8(kindEmail, uint64(e)) }
 func textKey(e emailID) []byte   { return number8(kindText, uint64(e)) }
 func garbageKey(n uint64) []byte { return number8(kindGarbage, n) }
 
+func removedKey(id store.AccountID) []byte { return number8(kindRemoved, uint64(id)) }
+
 func number8(kind byte, n uint64) []byte {
 	b := make([]byte, 0, 9)
 	return binary.BigEndian.AppendUint64(append(b, kind), n)
@@ -136,6 +140,7 @@ var kindNames = [...]struct {
 	{kindLog, "changes of mailboxes"},
 	{kindMailbox, "heads of mailboxes"},
 	{kindName, "names of mailboxes"},
+	{kindRemoved, "notes of removed users"},
 	{kindSystem, "the counter of accounts"},
 	{kindText, "search texts of messages"},
 	{kindUser, "users"},
@@ -146,7 +151,7 @@ var kindNames = [...]struct {
 // An empty key means the end of the account.
 func kindsWithin(id store.AccountID, from, until []byte) (names []string) {
 	for _, k := range kindNames {
-		system := k.kind == kindUser || k.kind == kindSystem
+		system := k.kind == kindUser || k.kind == kindSystem || k.kind == kindRemoved
 		if system == (id == systemAccount) && (len(from) == 0 || k.kind >= from[0]) && (len(until) == 0 || k.kind <= until[0]) {
 			names = append(names, k.name)
 		}
@@ -161,6 +166,8 @@ func recordName(key []byte) string {
 		return "the user's record"
 	case kindSystem:
 		return "the counter of accounts"
+	case kindRemoved:
+		return "a note of a removed user"
 	case kindAccount:
 		return "the account's counters"
 	case kindName:

@@ -195,23 +195,69 @@ func (s *Service) UpdateAuth(ctx context.Context, name string, fn func(old []byt
 }
 
 // DeleteUser removes a user and all of the user's mail. First the name goes, so that
-// nobody can come in; what a crash leaves behind of the account is found by Check.
+// nobody can come in; what a crash or a full disk leaves of the mail goes with the next
+// Collect.
 func (s *Service) DeleteUser(ctx context.Context, name string) error {
-	var id store.AccountID
-	err := s.engine.Update(ctx, systemAccount, func(tx store.Tx) error {
+	id, err := s.removeName(ctx, name)
+	if err != nil {
+		return s.fault(err)
+	}
+	return s.fault(s.endRemoval(ctx, id))
+}
+
+// removeName removes a user's record and notes that the account is to be erased.
+func (s *Service) removeName(ctx context.Context, name string) (id store.AccountID, err error) {
+	err = s.engine.Update(ctx, systemAccount, func(tx store.Tx) error {
 		u, err := readUser(tx, name)
 		if err != nil {
 			return err
 		}
 		id = u.ID
 		tx.Delete(userKey(name))
+		tx.Set(removedKey(id), nil)
 		tx.OnApply(s.users.forget)
 		return nil
 	})
-	if err != nil {
-		return s.fault(err)
+	return id, err
+}
+
+// endRemoval erases the account of a removed user. It does no harm to do it twice.
+func (s *Service) endRemoval(ctx context.Context, id store.AccountID) error {
+	if err := s.eraseAccount(ctx, id); err != nil {
+		return err
 	}
-	return s.fault(s.eraseAccount(ctx, id))
+	return s.engine.Update(ctx, systemAccount, func(tx store.Tx) error {
+		tx.Delete(removedKey(id))
+		return nil
+	})
+}
+
+// endRemovals erases the accounts of removed users that are still there.
+func (s *Service) endRemovals(ctx context.Context) error {
+	removed, err := s.removed(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range removed {
+		if err := s.endRemoval(ctx, id); err != nil {
+			return fmt.Errorf("account %d of a removed user: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// removed returns the accounts of removed users that are to be erased.
+func (s *Service) removed(ctx context.Context) (ids []store.AccountID, err error) {
+	err = s.engine.View(ctx, systemAccount, func(r store.Reader) error {
+		start, end := kindRange(kindRemoved)
+		it := r.Scan(start, end, false)
+		defer it.Close()
+		for it.Next() {
+			ids = append(ids, store.AccountID(lastNumber8(it.Key())))
+		}
+		return it.Close()
+	})
+	return ids, err
 }
 
 // eraseAccount removes everything that an account has.
