@@ -295,9 +295,11 @@ type Limits struct {
 
 // Storage is how the disk and the memory for it are used.
 type Storage struct {
-	// The memory used to keep parts of the store that were read lately. While little
-	// mail comes in, 64 MiB that are set aside for new mail are used for it, too.
-	CacheSize Size `toml:"cache_size" min:"1MB" max:"1TB"`
+	// The memory used to keep parts of the store that were read lately. 0 means 64 MiB,
+	// or a sixteenth of the memory of the machine or of the server's control group if that
+	// is less. While little mail comes in, what is set aside for new mail, as much by
+	// default, is used for it, too.
+	CacheSize Size `toml:"cache_size" min:"0" max:"1TB"`
 	// The room that is left free on the disk. With less, no mail is taken, and reading
 	// and deleting go on. 0 means 128 MiB, or a twentieth of the disk if that is less.
 	MinFree Size `toml:"min_free" min:"0" max:"1TB"`
@@ -361,9 +363,8 @@ func Default() *Config {
 			UnauthenticatedPerAddress: 20,
 			CommandsPerSecond:         50_000,
 		},
-		Storage: Storage{CacheSize: 64_000_000},
-		Admin:   Admin{Socket: "admin.sock"},
-		Log:     Log{Level: "info", Format: "text"},
+		Admin: Admin{Socket: "admin.sock"},
+		Log:   Log{Level: "info", Format: "text"},
 	}
 }
 

@@ -83,7 +83,7 @@ var docs = map[string]string{
 	"limits.unauthenticated_per_address":   "The most connections from one address that have not logged in yet.",
 	"limits.commands_per_second":           "The most commands in a second that one connection may send. Further ones wait.",
 	"storage":                              "How the disk and the memory for it are used.",
-	"storage.cache_size":                   "The memory used to keep parts of the store that were read lately. While little mail comes in, 64 MiB that are set aside for new mail are used for it, too.",
+	"storage.cache_size":                   "The memory used to keep parts of the store that were read lately. 0 means 64 MiB, or a sixteenth of the memory of the machine or of the server's control group if that is less. While little mail comes in, what is set aside for new mail, as much by default, is used for it, too.",
 	"storage.min_free":                     "The room that is left free on the disk. With less, no mail is taken, and reading and deleting go on. 0 means 128 MiB, or a twentieth of the disk if that is less.",
 	"storage.early_flags":                  "Answer a change of flags as soon as it is made, without waiting for the disk, to mail programs that do not use CONDSTORE. The disk is written to at once all the same, and nobody else is told before; but a power cut in the moment between can undo a change that was answered. Mail itself is never answered early.",
 	"admin":                                "How the other commands talk to a running server.",

@@ -95,8 +95,10 @@ func Run(ctx context.Context, o Options) (err error) {
 
 	s := &server{o: o, stop: stop, registry: newRegistry()}
 	s.log, s.level = newLogger(o.Log, o.Config.Log)
+	memory := usableMemory()
+	limitMemory(memory)
 	s.log.Info("starting", "version", o.Version, "go", runtime.Version(), "pid", os.Getpid(),
-		"data_dir", string(o.Config.Server.DataDir), "open_files", openFiles())
+		"data_dir", string(o.Config.Server.DataDir), "open_files", openFiles(), "memory", memory)
 
 	if owner := foreignOwner(string(o.Config.Server.DataDir)); owner != nil && os.Geteuid() == 0 {
 		s.log.Warn("the data directory belongs to another user, who cannot read what root makes in it", "owner", userName(owner.Uid))

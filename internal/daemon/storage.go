@@ -48,6 +48,7 @@ func openStorage(c *config.Config, o storageOptions) (s *storage, err error) {
 	}
 	s.engine, err = embedded.Open(c.InDataDir(storeDir), embedded.Options{
 		Logger:    o.Logger,
+		Memory:    usableMemory(),
 		CacheSize: int64(c.Storage.CacheSize),
 		MinFree:   int64(c.Storage.MinFree),
 		Failed:    o.Failed,
