@@ -69,7 +69,9 @@ func (s *Service) Check(ctx context.Context, user string, report func(Problem)) 
 }
 
 // accountsToCheck returns all accounts but those of removed users that are to be erased.
-func (s *Service) accountsToCheck(ctx context.Context, owners map[store.AccountID]string, tell func(Problem)) (map[store.AccountID]bool, error) {
+func (s *Service) accountsToCheck(
+	ctx context.Context, owners map[store.AccountID]string, tell func(Problem),
+) (map[store.AccountID]bool, error) {
 	ids := map[store.AccountID]bool{systemAccount: true}
 	err := s.engine.Accounts(ctx, func(id store.AccountID) error {
 		ids[id] = true
