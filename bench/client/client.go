@@ -33,7 +33,7 @@ const tag = "x "
 const bufferSize = 32 << 10
 
 // buffers are those of connections that have nothing to read, or are closed.
-var buffers = sync.Pool{New: func() any { return make([]byte, bufferSize) }}
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 // TLS returns the settings that clients share. Servers are measured with the same key
 // exchange, which not all of them would choose by themselves. With resume, connections
@@ -218,7 +218,7 @@ func (c *Conn) fill() error {
 	case c.start == c.end:
 		c.start, c.end = 0, 0
 		if c.in == nil {
-			c.in = buffers.Get().([]byte)
+			c.in = buffers.Get().(*[bufferSize]byte)[:]
 		}
 	case c.end == len(c.in) && c.start > len(c.in)/2:
 		c.end = copy(c.in, c.in[c.start:c.end])
@@ -238,7 +238,7 @@ func (c *Conn) Park() {
 		return
 	}
 	if len(c.in) == bufferSize {
-		buffers.Put(c.in)
+		buffers.Put((*[bufferSize]byte)(c.in))
 	}
 	c.in, c.out, c.start, c.end = nil, nil, 0, 0
 }
