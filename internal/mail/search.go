@@ -30,10 +30,18 @@ func verdictOf(b bool) verdict {
 	return no
 }
 
+func fill(verdicts []verdict, v verdict) {
+	for i := range verdicts {
+		verdicts[i] = v
+	}
+}
+
 // test is a compiled search key. quick answers from the columns alone; full may read
-// the message, and is asked only where quick did not know.
+// the message, and is asked only where quick did not know. A test serves one goroutine.
 type test interface {
-	quick(p place) verdict
+	// quick writes to out what the columns say of the len(out) messages from p on, all of
+	// them in p's chunk: a call for each message would cost more than the look at its flags.
+	quick(p place, out []verdict)
 	full(p place, m *searched) (bool, error)
 }
 
@@ -65,9 +73,12 @@ func (s *Selected) Search(
 // quickSearch returns the UIDs that match by the columns alone, and the messages that
 // must be looked at.
 func (v *view) quickSearch(t test) (hits imap.NumSet, rest []place) {
+	verdicts := make([]verdict, chunkSize)
 	for _, c := range v.chunks {
-		for i := range c.len() {
-			switch t.quick(place{c, i}) {
+		said := verdicts[:c.len()]
+		t.quick(place{c, 0}, said)
+		for i, is := range said {
+			switch is {
 			case yes:
 				hits.Add(place{c, i}.uid())
 			case unknown:
@@ -142,6 +153,7 @@ type searched struct {
 
 	content *content
 	header  []byte
+	said    [1]verdict
 }
 
 func (m *searched) close() {
@@ -184,10 +196,10 @@ func compile(key imap.SearchKey, v *view, now time.Time) (test, error) {
 	switch k := key.(type) {
 	case imap.SearchAnd:
 		tests, err := compileAll(k, v, now)
-		return combined{tests, no}, err
+		return &combined{tests: tests, decisive: no, neutral: yes}, err
 	case imap.SearchOr:
 		tests, err := compileAll([]imap.SearchKey{k.A, k.B}, v, now)
-		return combined{tests, yes}, err
+		return &combined{tests: tests, decisive: yes, neutral: no}, err
 	case imap.SearchNot:
 		t, err := compile(k.Key, v, now)
 		return notOf{t}, err
@@ -222,7 +234,7 @@ func compileColumn(key imap.SearchKey, v *view, now time.Time) (test, error) {
 	case imap.SearchUID:
 		return columnTest(func(p place) bool { return k.Set.Nums.Contains(p.uid()) }), nil
 	case imap.SearchFlag:
-		return flagTest(k, v), nil
+		return newFlagTest(k, v), nil
 	case imap.SearchDate:
 		return dateTest(k), nil
 	case imap.SearchSize:
@@ -263,54 +275,59 @@ func needsDetails(key imap.SearchKey) bool {
 // combined is what all of some tests match, or any of them: the first test that says
 // decisive has the last word, no where all must match and yes where one is enough.
 type combined struct {
-	tests    []test
-	decisive verdict
+	tests             []test
+	decisive, neutral verdict
+	said              []verdict // by one of tests
 }
 
-func (c combined) quick(p place) verdict {
-	result := verdictOf(c.decisive == no)
+func (c *combined) quick(p place, out []verdict) {
+	fill(out, c.neutral)
+	c.said = slices.Grow(c.said[:0], len(out))[:len(out)]
 	for _, t := range c.tests {
-		switch t.quick(p) {
-		case c.decisive:
-			return c.decisive
-		case unknown:
-			result = unknown
+		t.quick(p, c.said)
+		decided := true
+		for i, is := range c.said {
+			if is != c.neutral && out[i] != c.decisive {
+				out[i] = is
+			}
+			decided = decided && out[i] == c.decisive
+		}
+		if decided {
+			return
 		}
 	}
-	return result
 }
 
-func (c combined) full(p place, m *searched) (bool, error) {
+func (c *combined) full(p place, m *searched) (bool, error) {
 	for _, t := range c.tests {
-		ok, err := decide(t, p, m)
+		ok, err := m.decide(t, p)
 		if err != nil || verdictOf(ok) == c.decisive {
 			return ok, err
 		}
 	}
-	return c.decisive == no, nil
+	return c.neutral == yes, nil
 }
 
 type notOf struct{ t test }
 
-func (n notOf) quick(p place) verdict {
-	switch n.t.quick(p) {
-	case yes:
-		return no
-	case no:
-		return yes
+func (n notOf) quick(p place, out []verdict) {
+	n.t.quick(p, out)
+	for i, is := range out {
+		if is != unknown {
+			out[i] = verdictOf(is == no)
+		}
 	}
-	return unknown
 }
 
 func (n notOf) full(p place, m *searched) (bool, error) {
-	ok, err := decide(n.t, p, m)
+	ok, err := m.decide(n.t, p)
 	return !ok, err
 }
 
 // decide asks t for its last word.
-func decide(t test, p place, m *searched) (bool, error) {
-	if v := t.quick(p); v != unknown {
-		return v == yes, nil
+func (m *searched) decide(t test, p place) (bool, error) {
+	if t.quick(p, m.said[:]); m.said[0] != unknown {
+		return m.said[0] == yes, nil
 	}
 	return t.full(p, m)
 }
@@ -318,19 +335,35 @@ func decide(t test, p place, m *searched) (bool, error) {
 // columnTest is a test that needs no more than the columns.
 type columnTest func(p place) bool
 
-func (t columnTest) quick(p place) verdict                   { return verdictOf(t(p)) }
+func (t columnTest) quick(p place, out []verdict) {
+	for i := range out {
+		out[i] = verdictOf(t(place{p.c, p.i + i}))
+	}
+}
+
 func (t columnTest) full(p place, _ *searched) (bool, error) { return t(p), nil }
 
-// flagTest decides once for each flag set that occurs. RECENT is the session's
-// business and has been replaced before.
-func flagTest(k imap.SearchFlag, v *view) test {
+// flagTest is the verdict on each flag set that occurs, by its number.
+type flagTest []verdict
+
+// newFlagTest returns the test for a flag. \Recent is the session's business and has been
+// replaced before.
+func newFlagTest(k imap.SearchFlag, v *view) flagTest {
 	n := flagNumber(k.Flag, v.keywords)
-	match := make([]bool, len(v.sets))
+	t := make(flagTest, len(v.sets))
 	for i, s := range v.sets {
-		match[i] = (n >= 0 && s.bits.has(n)) != k.Not
+		t[i] = verdictOf((n >= 0 && s.bits.has(n)) != k.Not)
 	}
-	return columnTest(func(p place) bool { return match[p.flags()] })
+	return t
 }
+
+func (t flagTest) quick(p place, out []verdict) {
+	for i, f := range p.c.columns().flags[p.i : p.i+len(out)] {
+		out[i] = t[f]
+	}
+}
+
+func (t flagTest) full(p place, _ *searched) (bool, error) { return t[p.flags()] == yes, nil }
 
 func dateTest(k imap.SearchDate) test {
 	column := func(p place) packedTime { return p.internalDate() }
@@ -403,7 +436,7 @@ func (t *fieldTest) matches(text []byte) bool {
 	return t.needle.MatchFolded(text) || t.addresses && t.needle.MatchAddresses(text)
 }
 
-func (t *fieldTest) quick(place) verdict { return unknown }
+func (t *fieldTest) quick(_ place, out []verdict) { fill(out, unknown) }
 
 func (t *fieldTest) full(_ place, m *searched) (bool, error) {
 	if t.folded >= 0 {
