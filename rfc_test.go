@@ -110,7 +110,7 @@ var rfcs = map[int]string{
 	9266: "Channel binding for TLS 1.3",
 }
 
-// citation finds "RFC 9051 §6.4.5, §7.5.2", each word of it behind any white space.
+// citation finds "RFC 9051 §6.4.5, §7.5.2", each word of it after any white space.
 var (
 	citation = regexp.MustCompile(`RFC (\d+)((?:,? (?:and )?(?:§[0-9A-Z]+(?:\.[0-9]+)*|appendix [A-Z]))*)`)
 	section  = regexp.MustCompile(`§[0-9A-Z]+(?:\.[0-9]+)*|appendix [A-Z]`)
@@ -193,7 +193,7 @@ func files(names []string) string {
 	return strings.Join(links, ", ")
 }
 
-// compareSections puts §6.4.10 behind §6.4.9, and appendices behind sections.
+// compareSections puts §6.4.10 after §6.4.9, and appendices after sections.
 func compareSections(a, b string) int {
 	as, bs := strings.Split(strings.TrimPrefix(a, "§"), "."), strings.Split(strings.TrimPrefix(b, "§"), ".")
 	return slices.CompareFunc(as, bs, func(a, b string) int {

@@ -183,7 +183,7 @@ func proc(file, name string) string {
 	return "unknown"
 }
 
-// syncTime measures what no durable write can be faster than: to write 4 KB behind the
+// syncTime measures what no durable write can be faster than: to write 4 KB after the
 // others and have them on the disk.
 func syncTime(dir string) (d time.Duration, err error) {
 	f, err := os.CreateTemp(dir, "sync-")

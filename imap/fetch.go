@@ -65,7 +65,7 @@ const (
 	SectionHeaderFields                       // HEADER.FIELDS
 	SectionHeaderFieldsNot                    // HEADER.FIELDS.NOT
 	SectionBody                               // TEXT
-	SectionMIME                               // MIME; only behind a part number
+	SectionMIME                               // MIME; only after a part number
 )
 
 // Partial is <offset.length> (RFC 9051 §6.4.5.1).

@@ -13,7 +13,7 @@ type Search struct {
 // Name returns "SEARCH" or "UID SEARCH".
 func (c *Search) Name() string { return uidForm("SEARCH", c.UID) }
 
-// SearchReturn is the set of result options behind RETURN. "RETURN ()" is All.
+// SearchReturn is the set of result options after RETURN. "RETURN ()" is All.
 type SearchReturn struct {
 	Min, Max, All, Count, Save bool
 }

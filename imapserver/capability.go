@@ -123,7 +123,7 @@ func (c *conn) capability(context.Context, imap.Simple) (outcome, error) {
 	return outcome{}, nil
 }
 
-// noop is NOOP (RFC 9051 §6.1.2); what it is for happens behind it.
+// noop is NOOP (RFC 9051 §6.1.2); what it is for happens after it.
 func (c *conn) noop(context.Context, imap.Simple) (outcome, error) {
 	return outcome{}, nil
 }

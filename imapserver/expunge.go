@@ -9,7 +9,7 @@ import (
 // errReadOnly refuses a change in a mailbox opened by EXAMINE.
 var errReadOnly = imap.Refuse(imap.CodeReadOnly, "Mailbox is read-only")
 
-// expunge is EXPUNGE (RFC 9051 §6.4.3). What it removes is told by the sync behind
+// expunge is EXPUNGE (RFC 9051 §6.4.3). What it removes is told by the sync after
 // it, together with what others have removed.
 func (s *selected) expunge(ctx context.Context, _ imap.Simple) (outcome, error) {
 	if s.mailbox.ReadOnly() {

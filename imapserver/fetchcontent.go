@@ -184,7 +184,7 @@ func (f *fetcher) sendMessage(ctx context.Context, r fetchRow, parts []part, hea
 	return f.writeError()
 }
 
-// sendPart writes the content of one item behind its label.
+// sendPart writes the content of one item after its label.
 func (f *fetcher) sendPart(item *imap.FetchItem, p part) error {
 	b := append(f.buf(), ' ')
 	switch {

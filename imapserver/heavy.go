@@ -40,8 +40,8 @@ func (c *conn) beginHeavy(ctx context.Context) (_ context.Context, end func(), e
 }
 
 // watchHangUp cancels when the client has closed its side of the connection, and
-// returns when ctx ends. It takes nothing from the socket and sees the end also behind
-// octets that wait there, such as the close_notify of TLS.
+// returns when ctx ends. It takes nothing from the socket and sees the end even where
+// octets wait to be read before it, such as the close_notify of TLS.
 func (t *transport) watchHangUp(ctx context.Context, cancel context.CancelCauseFunc) {
 	socket, ok := t.socket.(syscall.Conn)
 	if !ok {

@@ -114,7 +114,7 @@ type pattern struct {
 }
 
 // longestPattern is the length of a pattern that can match a name of the greatest
-// length with a wildcard before and behind each octet.
+// length with a wildcard before and after each octet.
 const longestPattern = 2*imapwire.MaxMailboxName + 1
 
 func newPattern(text string) pattern {
@@ -192,7 +192,7 @@ func (p *pattern) matches(name string) bool {
 	return now[end/64]&(1<<(end%64)) != 0
 }
 
-// step computes the states behind octet c: a wildcard that takes it stays, a position at
+// step computes the states after octet c: a wildcard that takes it stays, a position at
 // which it stands moves on by one.
 func (p *pattern) step(now, next []uint64, c byte, anyCase bool) {
 	literal, other := p.positions(c), []uint64(nil)
@@ -225,7 +225,7 @@ func (p *pattern) positions(c byte) []uint64 {
 	return nil
 }
 
-// passWildcards adds the states behind wildcards that stand for nothing. No two
+// passWildcards adds the states after wildcards that stand for nothing. No two
 // wildcards are neighbours, so that once is enough.
 func (p *pattern) passWildcards(states []uint64) {
 	var carry uint64

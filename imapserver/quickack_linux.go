@@ -6,7 +6,7 @@ import (
 )
 
 // quickAck has the kernel acknowledge at once what has been received. A client that
-// writes a literal and the line end behind it in two pieces, as Python's imaplib does, sends
+// writes a literal and the line end after it in two pieces, as Python's imaplib does, sends
 // the second when the first has been acknowledged (Nagle's algorithm), for which the
 // kernel would otherwise wait 40 ms for an answer to go with.
 func quickAck(c net.Conn) {

@@ -185,7 +185,7 @@ func (r *registry) heavySlots(c *conn) chan struct{} {
 	return r.guests[c].user.heavy
 }
 
-// stopAll asks every connection, and those still to come, to end behind the
+// stopAll asks every connection, and those still to come, to end after the
 // command that runs.
 func (r *registry) stopAll() {
 	r.mu.Lock()
@@ -201,7 +201,7 @@ func byeShutdown() *bye {
 }
 
 // end asks the sessions of a user, and those in which the user acts as another, to end
-// behind the command that runs, and returns how many they are. A login that is being
+// after the command that runs, and returns how many they are. A login that is being
 // checked meanwhile is refused when it comes to its end: what it was checked by may be
 // out of date.
 func (r *registry) end(user, reason string) int {

@@ -20,7 +20,7 @@ type outcome struct {
 	// then is called after the tagged answer has been sent. Its error ends the
 	// connection.
 	then func(context.Context) error
-	// end is why the connection ends behind the tagged answer, that of a command
+	// end is why the connection ends after the tagged answer, that of a command
 	// that failed, too; nil where it goes on.
 	end error
 }

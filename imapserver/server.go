@@ -254,7 +254,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 // EndSessions ends all sessions of a user, and those in which the user acts as another,
-// each with BYE behind the command that runs. Call it after a user has been disabled
+// each with BYE after the command that runs. Call it after a user has been disabled
 // or deleted, or has got another password: no session goes on, or begins, by what was
 // good before. It returns how many sessions there were; reason is for the log.
 func (s *Server) EndSessions(user, reason string) int { return s.guests.end(user, reason) }

@@ -308,7 +308,7 @@ func TestDeletedMailbox(t *testing.T) {
 }
 
 // Without it a client could read half a message as a whole one: when content fails
-// behind its announced size, the connection must end.
+// after its announced size, the connection must end.
 func TestTornContentEndsConnection(t *testing.T) {
 	b := newFakeBackend()
 	c := inMailboxOf(t, b, nil)

@@ -21,10 +21,10 @@ func (g *greeted) startTLS(context.Context, imap.Simple) (outcome, error) {
 		return outcome{}, imap.Bad("TLS is not available or active already")
 	}
 	return outcome{text: "Begin TLS negotiation now", then: func(context.Context) error {
-		// What came in clear behind the command could be run as if it had come inside
+		// What came in clear after the command could be run as if it had come inside
 		// TLS. An honest client waits for the answer, so there is nothing to keep.
 		if g.dec.Buffered() != 0 || g.t.hasAhead() {
-			return &bye{reason: "octets behind STARTTLS"}
+			return &bye{reason: "octets after STARTTLS"}
 		}
 		if err := g.t.flush(); err != nil {
 			return err

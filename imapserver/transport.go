@@ -286,7 +286,7 @@ func (s *tlsSocket) Write(p []byte) (int, error) {
 }
 
 // SetWriteDeadline sets the deadline, but not with what is kept: crypto/tls forbids further
-// writes behind its last one.
+// writes after its last one.
 func (s *tlsSocket) SetWriteDeadline(end time.Time) error {
 	if s.holding {
 		return nil

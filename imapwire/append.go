@@ -12,7 +12,7 @@ type appendState struct {
 	active  bool  // the command has begun and not ended
 	items   int   // messages announced so far
 	offered bool  // the current line's literal has not been accepted yet
-	body    bool  // a literal has been accepted and the line behind it not been read
+	body    bool  // a literal has been accepted and the line after it not been read
 	left    int64 // octets of that literal still to be read
 	utf8    bool  // a ")" follows it (RFC 6855 §4)
 }
@@ -52,7 +52,7 @@ func (d *Decoder) NextAppend() (item imap.AppendItem, more bool, err error) {
 	return item, true, nil
 }
 
-// finishMessage skips what is left of an accepted literal and reads the line behind it.
+// finishMessage skips what is left of an accepted literal and reads the line after it.
 func (d *Decoder) finishMessage() {
 	if !d.app.body {
 		return

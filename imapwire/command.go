@@ -47,7 +47,7 @@ var commands = map[string]parser{
 	"MOVE":         func(d *Decoder) imap.Command { return d.copyOrMove(false, true) },
 }
 
-// uidCommands are the commands behind "UID " (RFC 9051 §6.4.9).
+// uidCommands are the commands after "UID " (RFC 9051 §6.4.9).
 var uidCommands = map[string]parser{
 	"FETCH":   func(d *Decoder) imap.Command { return d.fetch(true) },
 	"STORE":   func(d *Decoder) imap.Command { return d.store(true) },

@@ -33,11 +33,11 @@ func modSeq(n imap.ModSeq) *imap.ModSeq { return &n }
 var saved = imap.SetRef{Saved: true}
 
 type commandTest struct {
-	line string // what stands behind the tag; CRLF is added
+	line string // what stands after the tag; CRLF is added
 	want imap.Command
 }
 
-// checkCommands reads each line and wants the command, and the Decoder in step behind
+// checkCommands reads each line and wants the command, and the Decoder in step after
 // it.
 func checkCommands(t *testing.T, tests []commandTest, options ...func(*imapwire.Decoder)) {
 	t.Helper()
@@ -55,7 +55,7 @@ func checkCommands(t *testing.T, tests []commandTest, options ...func(*imapwire.
 }
 
 // checkBad wants each line refused with BAD under its tag, and the Decoder in step
-// behind it.
+// after it.
 func checkBad(t *testing.T, lines []string) {
 	t.Helper()
 	for _, line := range lines {

@@ -136,7 +136,7 @@ func (d *Decoder) finish() error {
 }
 
 // discard throws away the literal that the current line announces and the lines and
-// literals behind it. A synchronising literal has not been asked for, so the client
+// literals after it. A synchronising literal has not been asked for, so the client
 // will not send it, and the command ends there.
 func (d *Decoder) discard() error {
 	if d.broken != nil {
@@ -377,7 +377,7 @@ func (d *Decoder) quoted() []byte {
 	return out
 }
 
-// literal reads the literal that the current line announces, and the line behind it.
+// literal reads the literal that the current line announces, and the line after it.
 func (d *Decoder) literal() []byte {
 	a := d.lit
 	if !a.present || a.start != d.pos {

@@ -189,7 +189,7 @@ func (f *framer) fill() error {
 	return err
 }
 
-// makeRoom makes sure that buf has room behind w. A command that is short never leaves
+// makeRoom makes sure that buf has room after w. A command that is short never leaves
 // the inline buffer, and nearly all others fit a borrowed one.
 func (f *framer) makeRoom() {
 	switch {

@@ -75,7 +75,7 @@ func (p *addressParser) scan(i, end int, stops string) int {
 			continue
 		}
 		for k := 0; k < len(stops); k++ {
-			// A colon behind an @ is not the end of a group's name.
+			// A colon after an @ is not the end of a group's name.
 			if c == stops[k] && !(c == ':' && at) {
 				return i
 			}
@@ -164,8 +164,8 @@ func skipLiteral(b []byte, i int) int {
 func (p *addressParser) phrase(dst []byte, i, end int) []byte {
 	gap := false
 	for i < end {
-		if behind, apart := p.takeGap(i); behind > i {
-			i, gap = behind, gap || apart
+		if after, apart := p.takeGap(i); after > i {
+			i, gap = after, gap || apart
 			continue
 		}
 		c, next := p.in[i], p.skip(i)
@@ -185,9 +185,9 @@ func (p *addressParser) phrase(dst []byte, i, end int) []byte {
 	return dst
 }
 
-// takeGap returns the place behind the white space, NUL or comment at i, i itself if there
+// takeGap returns the place after the white space, NUL or comment at i, i itself if there
 // is none, and whether it keeps words apart, which NUL does not. A comment is kept.
-func (p *addressParser) takeGap(i int) (behind int, apart bool) {
+func (p *addressParser) takeGap(i int) (after int, apart bool) {
 	switch c := p.in[i]; {
 	case isSpace(c):
 		return i + 1, true
@@ -203,7 +203,7 @@ func (p *addressParser) takeGap(i int) (behind int, apart bool) {
 }
 
 // takeComment keeps the text of the comment in [i, end) instead of an earlier one's:
-// the full name used to be written behind the address.
+// the full name used to be written after the address.
 func (p *addressParser) takeComment(i, end int) {
 	p.comment = appendUnquoted(p.comment[:0], trimSpace(p.in[i+1:end-1]))
 }
@@ -223,7 +223,7 @@ func appendUnquoted(dst, s []byte) []byte {
 }
 
 // angle reads an address in angle brackets, and what follows it up to the next
-// separator. start is behind the "<".
+// separator. start is after the "<".
 func (p *addressParser) angle(start int) {
 	start = p.past('<', start) // some programs write <<joe@example.org>>
 	first := start
@@ -255,7 +255,7 @@ func (p *addressParser) angle(start int) {
 	p.pos = next
 }
 
-// past returns the place behind the run of c at i.
+// past returns the place after the run of c at i.
 func (p *addressParser) past(c byte, i int) int {
 	for i < len(p.in) && p.in[i] == c {
 		i++
@@ -264,7 +264,7 @@ func (p *addressParser) past(c byte, i int) int {
 }
 
 // skipRoute puts an obsolete source route at i into p.route and returns the place
-// behind it (RFC 5322 §4.4, obs-route).
+// after it (RFC 5322 §4.4, obs-route).
 func (p *addressParser) skipRoute(i, end int) int {
 	for i < end && isSpace(p.in[i]) {
 		i++
@@ -302,12 +302,12 @@ func (p *addressParser) bare(start, end int) {
 
 // addrSpec reads local-part@domain in [i, end) and says whether there was an "@".
 // Of several the last counts. With split set, words that stand apart before the
-// local part or behind the domain go to the name.
+// local part or after the domain go to the name.
 func (p *addressParser) addrSpec(i, end int, split bool) (at bool) {
 	cur, gap := &p.local, false
 	for i < end {
-		if behind, apart := p.takeGap(i); behind > i {
-			i, gap = behind, gap || apart
+		if after, apart := p.takeGap(i); after > i {
+			i, gap = after, gap || apart
 			continue
 		}
 		c, next := p.in[i], p.skip(i)
@@ -337,7 +337,7 @@ func (p *addressParser) addrSpec(i, end int, split bool) (at bool) {
 	return at
 }
 
-// wordBreak is called where a new word begins behind white space that no dot
+// wordBreak is called where a new word begins after white space that no dot
 // explains. It returns where that word goes.
 func (p *addressParser) wordBreak(cur *[]byte, split bool) *[]byte {
 	switch {

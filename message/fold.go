@@ -140,7 +140,7 @@ const (
 )
 
 // upperWord gives eight ASCII letters their upper case at once. An octet that is not
-// ASCII spoils those behind it.
+// ASCII spoils those after it.
 func upperWord(w uint64) uint64 {
 	fromA := w + (0x80-'a')*eachByte   // has the high bit where an octet is at least 'a'
 	pastZ := w + (0x80-'z'-1)*eachByte // and where it is more than 'z'

@@ -3,7 +3,7 @@ package message
 import "bytes"
 
 // AppendFolded appends to dst the decoded and folded texts (see Fold) of all fields of
-// a header section with the given name, each behind a line feed, so that no key matches
+// a header section with the given name, each after a line feed, so that no key matches
 // across two of them. MatchFolded searches in the result.
 func AppendFolded(dst, header []byte, name string) []byte {
 	for {

@@ -91,7 +91,7 @@ func checkPart(t *testing.T, msg []byte, p *Part, st *imap.BodyStructure, depth 
 	end := p.Body.Offset
 	for i, c := range p.Parts {
 		if c.Header.Offset < end || c.Body.End() > p.Body.End() {
-			t.Fatalf("part %d %v is not within %v behind %d", i+1, c.Extent(), p.Body, end)
+			t.Fatalf("part %d %v is not within %v after %d", i+1, c.Extent(), p.Body, end)
 		}
 		end = c.Body.End()
 		checkPart(t, msg, c, st.Parts[i], depth+1)

@@ -24,12 +24,12 @@ type htmlState uint8
 
 const (
 	htmlPlain   htmlState = iota
-	htmlRef               // behind "&"
-	htmlOpen              // behind "<"
+	htmlRef               // after "&"
+	htmlOpen              // after "<"
 	htmlName              // in a tag's name
-	htmlTag               // behind it
-	htmlMarkup            // behind "<!"
-	htmlComment           // behind "<!--"
+	htmlTag               // after it
+	htmlMarkup            // after "<!"
+	htmlComment           // after "<!--"
 	htmlRaw               // in a script, a style or a title
 )
 
@@ -168,7 +168,7 @@ func (h *htmlText) reference(dst []byte) []byte {
 	return append(dst, text...)
 }
 
-// open takes the octet behind "<" and says whether it is markup at all.
+// open takes the octet after "<" and says whether it is markup at all.
 func (h *htmlText) open(c byte) bool {
 	switch {
 	case c == '!' || c == '?':
@@ -181,7 +181,7 @@ func (h *htmlText) open(c byte) bool {
 	return true
 }
 
-// name takes an octet of a tag's name, or the one behind it.
+// name takes an octet of a tag's name, or the one after it.
 func (h *htmlText) name(dst []byte, c byte) []byte {
 	if isAlnum(c) {
 		if len(h.word) < maxHTMLWord {
@@ -203,7 +203,7 @@ func (h *htmlText) name(dst []byte, c byte) []byte {
 	return dst
 }
 
-// tag takes an octet of a tag behind its name.
+// tag takes an octet of a tag after its name.
 func (h *htmlText) tag(c byte) {
 	switch {
 	case h.quote != 0:
@@ -220,7 +220,7 @@ func (h *htmlText) tag(c byte) {
 	}
 }
 
-// markup takes an octet behind "<!".
+// markup takes an octet after "<!".
 func (h *htmlText) markup(c byte) {
 	switch {
 	case c == '>':

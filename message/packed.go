@@ -7,7 +7,7 @@ import "encoding/binary"
 type packed uint64
 
 // wordSize is the number of octets that are written at once, whatever number of them
-// counts: there must be so much room behind a text that is being made.
+// counts: there must be so much room after a text that is being made.
 const wordSize = 8
 
 func pack(text []byte) packed {

@@ -10,7 +10,7 @@ type Extent struct {
 	Offset, Length int64
 }
 
-// End returns the offset of the first octet behind e.
+// End returns the offset of the first octet after e.
 func (e Extent) End() int64 { return e.Offset + e.Length }
 
 // Part is one node of a message's MIME tree: the message itself, a part of a

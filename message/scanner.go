@@ -254,7 +254,7 @@ func (s *Scanner) delimiter(b []byte) {
 	s.state = inDelimiter
 }
 
-// afterDelimiter goes on behind a delimiter line: with the next part, or with the
+// afterDelimiter goes on after a delimiter line: with the next part, or with the
 // epilogue.
 func (s *Scanner) afterDelimiter(b []byte) {
 	s.lineEnds++

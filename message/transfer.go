@@ -46,7 +46,7 @@ func newTransferDecoder(encoding string) (dec transferDecoder, ok bool) {
 	return nil, false
 }
 
-// transferReader puts a decoder behind a reader.
+// transferReader decodes what it reads from r.
 type transferReader struct {
 	r   io.Reader
 	dec transferDecoder
@@ -78,7 +78,7 @@ func (t *transferReader) Read(p []byte) (int, error) {
 
 // base64Decoder decodes RFC 2045 §6.8. Octets outside of the alphabet are skipped;
 // "=" ends a group, and what follows it is decoded as well, because several encoded
-// texts are sometimes put behind each other.
+// texts are sometimes put after each other.
 type base64Decoder struct {
 	bits uint32
 	n    int // characters in bits, 0 to 3
@@ -271,7 +271,7 @@ func copyPlain(dst, src []byte) int {
 	return i
 }
 
-// endSpace returns the length of the white space at the end of a line, and of the CR behind
+// endSpace returns the length of the white space at the end of a line, and of the CR after
 // it if there is one: 0 if there is a CR alone.
 func endSpace(line []byte) int {
 	text := bytes.TrimSuffix(line, []byte{'\r'})

@@ -24,7 +24,7 @@ func (utf7) NewEncoder() *encoding.Encoder {
 // utf7Decoder keeps what a shifted sequence has so far.
 type utf7Decoder struct {
 	shifted bool
-	first   bool // directly behind the "+"
+	first   bool // directly after the "+"
 	bits    uint32
 	n       uint // bits in bits
 	high    rune // a surrogate that awaits its second half

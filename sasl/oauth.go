@@ -132,7 +132,7 @@ func parseXOAuth2(response []byte) (user, token string, err error) {
 }
 
 // bearerToken finds auth=Bearer among key=value pairs, each ended by ^A, with one
-// more ^A behind the last.
+// more ^A after the last.
 func bearerToken(pairs []byte) (string, error) {
 	token := ""
 	for len(pairs) > 1 {

@@ -224,7 +224,7 @@ func parseClientFirst(response []byte) (clientFirst, error) {
 		}
 	}
 	// A mandatory extension ("m=") would stand before the name; we know none
-	// (RFC 5802 §5.1). Optional ones behind the nonce are ignored.
+	// (RFC 5802 §5.1). Optional ones after the nonce are ignored.
 	fields := strings.SplitN(f.bare, ",", 3)
 	if len(fields) < 2 {
 		return bad("user and nonce")
@@ -252,7 +252,7 @@ func parseClientFinal(response []byte) (clientFinal, error) {
 		return clientFinal{}, fmt.Errorf("%w: SCRAM %s", ErrSyntax, what)
 	}
 	text := string(response)
-	// The proof is the last attribute, behind any extensions.
+	// The proof is the last attribute, after any extensions.
 	at := strings.LastIndex(text, ",p=")
 	if at < 0 {
 		return bad("proof")

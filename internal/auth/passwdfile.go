@@ -32,7 +32,7 @@ type PasswdFileOptions struct {
 //
 //	user:{SCHEME}hash:uid:gid:gecos:home:shell:extra fields
 //
-// Of the fields behind the hash the extra ones count: nologin disables the user,
+// Of the fields after the hash the extra ones count: nologin disables the user,
 // allow_nets=NETWORK,… says where the user may come from, and master allows the
 // user to act as others. Empty lines and those with # are skipped. The file is read
 // again when it changes; while it is broken the users are those it had before.

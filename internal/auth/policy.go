@@ -28,7 +28,7 @@ type Policy struct {
 	MinLength int
 	// Compromised is a file of passwords that are known to the world, or empty. It
 	// has one password a line, or the SHA-1 of one in hexadecimal, sorted and with
-	// anything behind a colon, as Have I Been Pwned gives them out.
+	// anything after a colon, as Have I Been Pwned gives them out.
 	Compromised string
 	// AllowWeakHashes: a hash from another server may be one that can be undone quickly.
 	AllowWeakHashes bool
@@ -121,7 +121,7 @@ func searchHashes(f io.ReaderAt, size int64, want string) (bool, error) {
 	return false, nil
 }
 
-// lineAfter returns the first line that begins at offset at or behind it, with its
+// lineAfter returns the first line that begins at offset at or after it, with its
 // end; at the end of the file start is size.
 func lineAfter(f io.ReaderAt, at, size int64) (start int64, line string, err error) {
 	from := max(0, at-1) // an end of line there makes at the start of a line

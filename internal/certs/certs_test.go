@@ -133,7 +133,7 @@ func handshake(t *testing.T, server, client *tls.Config) (c, s tls.ConnectionSta
 	}
 	conn := tls.Client(raw, client)
 	if err = conn.Handshake(); err == nil {
-		// Session tickets of TLS 1.3 come behind the handshake.
+		// Session tickets of TLS 1.3 come after the handshake.
 		_, err = conn.Read(make([]byte, 1))
 	}
 	c = conn.ConnectionState()

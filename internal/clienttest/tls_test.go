@@ -240,7 +240,7 @@ func TestStartTLSInjection(t *testing.T) {
 	}
 }
 
-// inject sends octets behind STARTTLS, in the same packet or behind the answer, and
+// inject sends octets after STARTTLS, in the same packet or after the answer, and
 // returns all that comes back in clear.
 func (s *server) inject(octets string, apart bool) string {
 	s.t.Helper()

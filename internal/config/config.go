@@ -60,7 +60,7 @@ type IMAP struct {
 	// from elsewhere it is not taken.
 	ProxyFrom []netip.Prefix `toml:"proxy_from"`
 	// A file of addresses and networks whose connections are closed at once, one a
-	// line, with comments behind #. It is read again when it changes; connections that
+	// line, with comments after #. It is read again when it changes; connections that
 	// exist stay.
 	BlockList Path `toml:"block_list"`
 }

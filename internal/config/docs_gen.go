@@ -12,7 +12,7 @@ var docs = map[string]string{
 	"imap.starttls_listen":                 "Addresses for IMAP where the client has to say STARTTLS before it may log in. An empty list turns it off.",
 	"imap.idle_timeout":                    "How long a client may be silent before it is logged out. RFC 9051 forbids less than 30 minutes.",
 	"imap.proxy_from":                      "Networks of proxies, as address/length, whose connections begin with a header of the PROXY protocol, version 2, that names the client. From there it is required; from elsewhere it is not taken.",
-	"imap.block_list":                      "A file of addresses and networks whose connections are closed at once, one a line, with comments behind #. It is read again when it changes; connections that exist stay.",
+	"imap.block_list":                      "A file of addresses and networks whose connections are closed at once, one a line, with comments after #. It is read again when it changes; connections that exist stay.",
 	"lmtp":                                 "How mail comes in.",
 	"lmtp.listen":                          "Addresses on which mail is taken in. LMTP knows no passwords: whoever reaches these addresses can deliver, so do not open them to the world.",
 	"lmtp.socket_mode":                     "The access rights of the unix sockets in lmtp.listen, in octal. The mail transfer agent needs the right to write.",

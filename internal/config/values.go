@@ -252,7 +252,7 @@ func (u *LDAPURL) UnmarshalText(text []byte) error {
 // Text is any text.
 type Text string
 
-// UnmarshalText refuses only what no program behind us could take.
+// UnmarshalText refuses NUL alone, which ends the text for programs in C.
 func (t *Text) UnmarshalText(text []byte) error {
 	if strings.ContainsRune(string(text), 0) {
 		return errors.New("not a text; a NUL cannot be part of one")

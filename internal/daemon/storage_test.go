@@ -83,7 +83,7 @@ func TestBugStrangerIsToldTheOwner(t *testing.T) {
 	}
 }
 
-// If this fails, a command right behind the start of a server ends with the advice to stop
+// If this fails, a command right after the start of a server ends with the advice to stop
 // that server.
 func TestBugCommandWhileServerStarts(t *testing.T) {
 	inUse := &InUseError{Dir: "data", PID: "1"}

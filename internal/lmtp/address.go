@@ -93,7 +93,7 @@ func parseRecipient(command []byte) (address, error) {
 }
 
 // cutLocalPart returns the local part at the beginning of b, unquoted, and what
-// comes behind its "@".
+// comes after its "@".
 func cutLocalPart(b []byte) (local string, rest []byte, err error) {
 	if len(b) > 0 && b[0] == '"' {
 		local, b, err = cutQuoted(b[1:])
@@ -109,7 +109,7 @@ func cutLocalPart(b []byte) (local string, rest []byte, err error) {
 	return string(word), rest, nil
 }
 
-// cutQuoted reads a Quoted-string (RFC 5321 §4.1.2) up to behind its closing quote.
+// cutQuoted reads a Quoted-string (RFC 5321 §4.1.2) up to after its closing quote.
 func cutQuoted(b []byte) (string, []byte, error) {
 	var out []byte
 	for i := 0; i < len(b); i++ {

@@ -101,7 +101,7 @@ func FuzzLineScan(f *testing.F) {
 }
 
 // scanIn feeds s in lines, cut at n octets, and returns the content, the
-// offset behind the end, -1 where it did not come, and the flaw.
+// offset after the end, -1 where it did not come, and the flaw.
 func scanIn(s string, n int) (string, int, error) {
 	var out strings.Builder
 	scan := lineScan{atStart: true}

@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// pathEnd returns where the path of a MAIL or RCPT line begins, behind its "<", and
+// pathEnd returns where the path of a MAIL or RCPT line begins, after its "<", and
 // where it ends, at its ">". A ">" within quotes is part of the path.
 func pathEnd(line []byte) (start, end int, ok bool) {
 	start = bytes.IndexByte(line, '<') + 1
@@ -38,22 +38,22 @@ func withoutRoute(line []byte) []byte {
 	if !ok {
 		return line
 	}
-	behind := start
-	for behind < end && line[behind] == '@' {
-		n := domainLength(line[behind+1 : end])
+	after := start
+	for after < end && line[after] == '@' {
+		n := domainLength(line[after+1 : end])
 		if n < 0 {
 			return line
 		}
-		behind += 1 + n + 1
-		if line[behind-1] == ':' {
-			return append(append(make([]byte, 0, len(line)), line[:start]...), line[behind:]...)
+		after += 1 + n + 1
+		if line[after-1] == ':' {
+			return append(append(make([]byte, 0, len(line)), line[:start]...), line[after:]...)
 		}
 	}
 	return line
 }
 
 // domainLength returns the length of the domain that b begins with, up to the "," or
-// ":" behind it; negative where there is none.
+// ":" after it; negative where there is none.
 func domainLength(b []byte) int {
 	from := 0
 	if len(b) > 0 && b[0] == '[' { // an address literal may have colons

@@ -171,7 +171,7 @@ func (s *Server) correct(line []byte) []byte {
 	if fixed, ok := s.replies[string(line)]; ok {
 		return []byte(fixed)
 	}
-	// These two repeat an address behind their words. Their codes are those of RFC 3463
+	// These two repeat an address after their words. Their codes are those of RFC 3463
 	// §3.2.
 	switch {
 	case bytes.HasPrefix(line, []byte("250 2.0.0 Roger, ")):

@@ -167,7 +167,7 @@ func (e *viewEdit) closeGaps() error {
 	return nil
 }
 
-// join adds the messages of c, which comes behind chunk k, to that one.
+// join adds the messages of c, which comes after chunk k, to that one.
 func (e *viewEdit) join(k int, c *chunk) error {
 	a, err := e.view.chunks[k].lazy.load(e.reader)
 	if err != nil {

@@ -37,7 +37,7 @@ func diskAccount(b *testing.B, dir string) (*Account, func()) {
 }
 
 // fillCold makes a mailbox "big" as use would leave it: flags that differ, MODSEQs of many
-// changes, UIDs with gaps, and a log that goes on behind the snapshot.
+// changes, UIDs with gaps, and a log that goes on after the snapshot.
 func fillCold(b *testing.B, dir string, used bool) {
 	b.Helper()
 	a, stop := diskAccount(b, dir)

@@ -40,7 +40,7 @@ type chunk struct {
 	room *room // nil for none
 }
 
-// room is the free room behind the UIDs and details of some versions of a chunk, each of
+// room is the free room after the UIDs and details of some versions of a chunk, each of
 // which has more messages than the one before. They share the memory: to append is to write
 // where no version has anything yet, and copies nothing.
 type room struct{ used atomic.Int64 }
@@ -97,7 +97,7 @@ func (c *chunk) memory() int {
 	return n
 }
 
-// begins says that next holds all messages of c and perhaps new ones behind them. No message
+// begins says that next holds all messages of c and perhaps new ones after them. No message
 // before those of c is in next. As UIDs ascend, and what is not new was in c, none is
 // missing where the last one stands in its place.
 func (c *chunk) begins(next *chunk) bool {

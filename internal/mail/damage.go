@@ -201,7 +201,7 @@ func eachRecord(ctx context.Context, r store.Reader, kind byte, fn func(key, val
 	}
 	damaged()
 	if len(last) > 0 {
-		start = append(bytes.Clone(last), 0) // the least key behind it
+		start = append(bytes.Clone(last), 0) // the least key after it
 	}
 	if err = scan(true); errors.Is(err, store.ErrCorrupt) {
 		return nil

@@ -6,7 +6,7 @@ import "context"
 type earlyChange struct {
 	after   *view
 	settled chan struct{} // closed when it is durable and published, or failed
-	err     error         // to be read behind settled
+	err     error         // set before settled is closed
 }
 
 // maxEarly is how many changes of one session may be on their way to the disk.

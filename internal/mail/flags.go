@@ -182,7 +182,7 @@ func hashNames(bits flagBits, keywords []imap.Flag) uint64 {
 	return h.Sum64()
 }
 
-// snapshot returns the sets numbered so far. Entries behind its length may be
+// snapshot returns the sets numbered so far. Entries after its length may be
 // appended by others, so that the caller must not append.
 func (t *flagTable) snapshot() []flagSet {
 	t.mu.Lock()

@@ -235,7 +235,7 @@ func (n *names) create(name string, uses []imap.MailboxAttr) (mailboxID, error) 
 	return rec.Mailbox, n.set(name, rec)
 }
 
-// newMailbox writes the head of a new, empty mailbox. Its log begins behind MODSEQ 1,
+// newMailbox writes the head of a new, empty mailbox. Its log begins after MODSEQ 1,
 // because HIGHESTMODSEQ is never 0 (RFC 7162 §3.1.2.1).
 func (n *names) newMailbox() mailboxID {
 	n.meta.LastMailbox++

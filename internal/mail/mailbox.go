@@ -132,7 +132,7 @@ func (c *change) learn(f imap.Flag) (int, error) {
 }
 
 // at returns the head of the mailbox as r sees it, and the view that belongs to it.
-// The view is made of the cached one and the log records behind it.
+// The view is made of the cached one and the log records after it.
 func (m *mailbox) at(r store.Reader) (*mailboxMeta, *view, error) {
 	meta, err := get(r, mailboxKey(m.id), decodeMailboxMeta)
 	if errors.Is(err, store.ErrNotFound) {

@@ -25,7 +25,7 @@ func TestPackedColumn(t *testing.T) {
 		r := &reader{b: b}
 		got := takePacked[int64](r, len(column))
 		if r.err != nil || string(r.b) != "rest" || !slices.Equal(got, column) {
-			t.Fatalf("%v became %v, %v, behind it is %q", column, got, r.err, r.b)
+			t.Fatalf("%v became %v, %v, followed by %q", column, got, r.err, r.b)
 		}
 		for n := range len(b) - len("rest") {
 			short := &reader{b: b[:n]}

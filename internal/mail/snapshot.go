@@ -114,7 +114,7 @@ func (m *mailbox) snapshotState() snapshotState {
 
 // writeSnapshot makes the chunks on disk stand for the change's view. Only what has
 // changed is written: a change of flags leaves the details on disk as they are. The log
-// keeps what is behind the snapshot, and before it as far as logRetention says.
+// keeps what is after the snapshot, and before it as far as logRetention says.
 func (c *change) writeSnapshot() error {
 	old := c.mbox.snapshotState()
 	if old.modseq != c.meta.Snapshot {

@@ -6,7 +6,7 @@ import (
 )
 
 // termLists are sorted lists of texts that are merged. A term has the number of terms before
-// it in all lists, one behind the other.
+// it in all lists, one after the other.
 type termLists struct {
 	heap  []termList // the list whose first term is the least comes first
 	last  uint32     // the number of the first term of the list added last
@@ -62,7 +62,7 @@ func (l *termLists) ranks() []uint32 {
 	return ranks
 }
 
-// down moves a list behind those that come before it.
+// down moves a list after those that come before it.
 func (l *termLists) down(i int) {
 	for {
 		least := 2*i + 1

@@ -125,7 +125,7 @@ func decodeColumn(b []byte) (*column, error) {
 type columnCursor struct {
 	*column
 	block textBlock
-	ahead imap.NumSet // UIDs behind the current one
+	ahead imap.NumSet // UIDs after the current one
 	n     int         // messages up to the current one
 	uid   uint32      // the current message, 0 before the first
 }
@@ -187,10 +187,10 @@ func newTextReader(r store.Reader, id mailboxID, messages []place) (*textReader,
 	}
 	t := &textReader{r: r, mailbox: id, single: newTextCursor(r)}
 	for _, block := range blocks {
-		behind := func(uid uint32) int {
+		before := func(uid uint32) int {
 			return sort.Search(len(messages), func(i int) bool { return messages[i].uid() >= uid })
 		}
-		if behind(block.last)-behind(block.first) >= worthColumn-1 {
+		if before(block.last)-before(block.first) >= worthColumn-1 {
 			t.blocks = append(t.blocks, block)
 		}
 	}

@@ -96,7 +96,7 @@ func planTexts(v *view, have textBlocks) textPlan {
 		}
 		p.keep = append(p.keep, block)
 		p.addRun(from, block.first-1)
-		from = block.last + 1 // 0 behind the last of all UIDs
+		from = block.last + 1 // 0 after the last of all UIDs
 	}
 	if from > 0 {
 		p.addRun(from, 1<<32-1)

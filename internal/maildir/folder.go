@@ -16,7 +16,7 @@ import (
 )
 
 // Folder is one mailbox of a Store. It is used by one goroutine at a time, and
-// closed behind its last use.
+// closed after its last use.
 type Folder struct {
 	root     *os.Root
 	keywords []imap.Flag // by letter, from "a"

@@ -3,7 +3,7 @@
 // Content-Length (mboxcl). It writes mboxrd. Files are streamed; what is held in
 // memory does not grow with them.
 //
-// An mbox has LF line ends and a line end behind the last line, so a message that
+// An mbox has LF line ends and a line end after the last line, so a message that
 // came with anything else is not given back octet for octet. Nor are the fields
 // that mbox keeps its flags in, see ownFields.
 package mbox
@@ -186,7 +186,7 @@ func appendFrom(b []byte, date time.Time) []byte {
 	return append(b, '\n')
 }
 
-// isQuotedFrom says whether a line is "From " behind at least as many ">" as min.
+// isQuotedFrom says whether a line is "From " after at least as many ">" as min.
 func isQuotedFrom(line []byte, min int) bool {
 	rest := bytes.TrimLeft(line, ">")
 	return len(line)-len(rest) >= min && bytes.HasPrefix(rest, fromPrefix)

@@ -172,7 +172,7 @@ func (c *contentReader) Close() error { return nil }
 type scanner struct {
 	reader *Reader
 	lines  *lines
-	at     int64     // offset behind the last piece
+	at     int64     // offset after the last piece
 	found  bool      // the last line was a From line
 	date   time.Time // of it
 }
@@ -206,7 +206,7 @@ func (s *scanner) begin() error {
 	}
 }
 
-// message reads the message behind a From line up to behind the next. internal says
+// message reads the message after a From line up to after the next. internal says
 // that it is not mail but what a program keeps in the file.
 func (s *scanner) message() (m Message, internal bool, err error) {
 	p := partial{

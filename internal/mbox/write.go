@@ -100,7 +100,7 @@ func (p *pieceWriter) writeStatus() error {
 	return err
 }
 
-// end writes what comes behind a message.
+// end writes what comes after a message.
 func (p *pieceWriter) end() error {
 	if p.openCR {
 		if err := p.w.WriteByte('\r'); err != nil {

@@ -171,7 +171,7 @@ type BlobRef interface {
 }
 
 // BlobWriter takes the content of a new blob. Exactly one of Finish and Abort
-// ends it; Abort behind Finish does nothing.
+// ends it; Abort after Finish does nothing.
 type BlobWriter interface {
 	io.Writer
 	Finish() (BlobRef, error)

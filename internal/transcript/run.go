@@ -265,7 +265,7 @@ func (r *run) expect(c *Conn, lines []line) error {
 	return g.complete(r)
 }
 
-// drain takes what comes right behind a group that no tagged response ends.
+// drain takes what comes right after a group that no tagged response ends.
 func (r *run) drain(c *Conn, g *group, conn string) error {
 	if c.r.Buffered() == 0 {
 		return nil

@@ -103,7 +103,7 @@ const (
 type Options struct {
 	// Only restricts the copy to mailboxes for which it returns true; nil means all.
 	Only func(mailbox string) bool
-	// Progress is called behind each batch and mailbox, if it is not nil.
+	// Progress is called after each batch and mailbox, if it is not nil.
 	Progress func(Progress)
 }
 

@@ -55,7 +55,7 @@ func (e *Engine) NewBlob(ctx context.Context, id store.AccountID, size int64) (s
 
 // blobWriter implements store.BlobWriter. Content is gathered in memory, and goes
 // to a file when it gets too large, or at once if it is expected to. There is no file
-// before there is content: who only asks whether there is room costs nothing.
+// before there is content: whoever only asks whether there is room costs nothing.
 type blobWriter struct {
 	engine  *Engine
 	account store.AccountID
@@ -67,7 +67,7 @@ type blobWriter struct {
 	err     error       // once set, the blob cannot be finished
 }
 
-// errEnded is given to calls behind Finish or Abort.
+// errEnded is what calls after Finish or Abort return.
 var errEnded = errors.New("blob has been ended")
 
 func (w *blobWriter) Write(p []byte) (int, error) {

@@ -17,7 +17,7 @@ const (
 	spaceKeys byte = 1 // the account's keys
 	spaceInfo byte = 2 // what is known of each blob, by BlobID
 	spaceBody byte = 3 // the content of small blobs, by BlobID and number of the piece
-	spaceEnd  byte = 4 // behind the last space
+	spaceEnd  byte = 4 // after the last space
 )
 
 // prefixLen is the length of space and account.

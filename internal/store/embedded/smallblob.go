@@ -52,7 +52,7 @@ func pieces(id store.BlobID) int {
 }
 
 // appendPiece appends the key of a piece, within its space and account, to dst: the
-// blob's ID, and behind it the number of the piece unless it is the first.
+// blob's ID, and after it the number of the piece unless it is the first.
 func appendPiece(dst []byte, id store.BlobID, number int) []byte {
 	dst = append(dst, id[:]...)
 	if number > 0 {

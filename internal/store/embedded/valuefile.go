@@ -37,7 +37,7 @@ func (f *guardedFile) crowded(size int) error {
 }
 
 // writeValues writes to a file of values. Pebble 2.1 panics if the last write,
-// which flushes its buffer, or the sync behind it fails. So when the disk is full a
+// which flushes its buffer, or the sync after it fails. So when the disk is full a
 // write of up to the buffer's size is held; if there is no room for it at the next
 // large one, that fails.
 func (f *guardedFile) writeValues(p []byte) error {

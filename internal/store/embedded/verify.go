@@ -202,7 +202,7 @@ func walk(ctx context.Context, s *pebble.Snapshot, space byte, id store.AccountI
 		gap.Text = unreadableBecause(damage)
 	}
 	if len(last) > prefixLen {
-		lower = append(last, 0) // the least key behind it
+		lower = append(last, 0) // the least key after it
 	}
 	last, _, err = walkOneWay(ctx, s, lower, upper, true, visit)
 	if !bytes.Equal(last, lower) {

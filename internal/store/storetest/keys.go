@@ -129,7 +129,7 @@ func testOwnWrites(t *testing.T, f *fixture) {
 		want(t, tx, "d=1 e=2")
 		tx.Set([]byte("c"), []byte("3"))
 		want(t, tx, "c=3 d=1 e=2")
-		tx.DeleteRange([]byte("z"), []byte("a")) // from behind to before: nothing
+		tx.DeleteRange([]byte("z"), []byte("a")) // the end comes before the start: nothing
 		tx.DeleteRange([]byte("c"), []byte("c"))
 		want(t, tx, "c=3 d=1 e=2")
 		if _, err := tx.Get([]byte("b")); !errors.Is(err, store.ErrNotFound) {

@@ -282,7 +282,7 @@ func testOnApply(t *testing.T, f *fixture) {
 					n, _ := tx.Get([]byte("n"))
 					text := string(n)
 					if last := len(order); strconv.Itoa(last+1) != text {
-						t.Errorf("update %s begins behind %d applied functions", text, last)
+						t.Errorf("update %s begins after %d applied functions", text, last)
 					}
 					tx.OnApply(func() { order = append(order, text) })
 				})
@@ -326,7 +326,7 @@ func testErrors(t *testing.T, f *fixture) {
 	f.wantNoBlob(1, store.BlobID{})
 }
 
-// If this fails, calls behind Close hang or panic.
+// If this fails, calls after Close hang or panic.
 func testClosed(t *testing.T, f *fixture) {
 	ref := f.newBlob(1, []byte("x"))
 	if err := f.e.Close(); err != nil {
