@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -22,6 +23,10 @@ type previewer struct {
 // firstLook is how many octets are looked at first, and then four times as many.
 const firstLook = 4 << 10
 
+// usualLine is how far the line that reaches the goal goes beyond it at most, as a rule
+// (RFC 5322 §2.1.1).
+const usualLine = 1000
+
 // begin says whether the leaf that st describes is a text for a preview. If so its
 // octets are to be added to the sample.
 func (v *previewer) begin(st *imap.BodyStructure) bool {
@@ -34,7 +39,8 @@ func (v *previewer) begin(st *imap.BodyStructure) bool {
 	if st.Disposition != nil && strings.EqualFold(*st.Disposition, "attachment") {
 		return false
 	}
-	v.sample, v.goal = v.sample[:0], min(firstLook, v.left)
+	v.goal = min(firstLook, v.left)
+	v.sample = slices.Grow(v.sample[:0], v.goal+usualLine)
 	return true
 }
 
@@ -109,7 +115,7 @@ func introducesQuote(line, below []byte) bool {
 // appendWords appends the words of a line to out and counts the characters in it, up
 // to maxPreview.
 func appendWords(out []byte, chars int, line []byte) ([]byte, int) {
-	for _, word := range bytes.Fields(line) {
+	for word := range bytes.FieldsSeq(line) {
 		if chars > 0 {
 			out = append(out, ' ')
 			chars++
