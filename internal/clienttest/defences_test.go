@@ -28,10 +28,13 @@ func dialFrom(ctx context.Context, from net.IP, addr string) (net.Conn, error) {
 }
 
 // flood opens total connections from many addresses that say nothing, or begin a TLS
-// handshake and stop, and holds the last of them.
+// handshake and stop, and holds the last of them. It waits for every other greeting: of
+// connections that the system has piled up while the server did not run, more can be taken
+// at one go than may be there without a login, and those who log in go with the oldest.
 func (s *server) flood(total, hold int) []net.Conn {
 	s.t.Helper()
 	hello := []byte{0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00} // the start of a ClientHello
+	greeting := make([]byte, 1)
 	open := make([]net.Conn, 0, hold)
 	for i := range total {
 		addr := s.starttls
@@ -44,6 +47,12 @@ func (s *server) flood(total, hold int) []net.Conn {
 		}
 		if i%4 == 0 {
 			_, _ = nc.Write(hello) // the server may have hung up already
+		}
+		if addr == s.starttls {
+			_ = nc.SetReadDeadline(time.Now().Add(patience)) // cannot fail before it is closed
+			if _, err := nc.Read(greeting); err != nil {
+				s.t.Fatalf("greeting of connection %d: %v", i, err)
+			}
 		}
 		if len(open) == hold {
 			open[0].Close()
