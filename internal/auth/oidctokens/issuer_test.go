@@ -25,7 +25,8 @@ import (
 type issuer struct {
 	*httptest.Server
 	t      *testing.T
-	secret string // of the client "tidemark"
+	secret string    // of the client "tidemark"
+	now    time.Time // stands still, so that tokens do not age while a slow machine checks them
 
 	mu      sync.Mutex
 	signing jose.JSONWebKey
@@ -36,7 +37,7 @@ type issuer struct {
 
 func newIssuer(t *testing.T) *issuer {
 	t.Helper()
-	i := &issuer{t: t, secret: rand.Text() + "%:ü", broken: map[string]int{}, opaque: map[string]any{}}
+	i := &issuer{t: t, secret: rand.Text() + "%:ü", now: time.Now(), broken: map[string]int{}, opaque: map[string]any{}}
 	i.newKey("first")
 	mux := http.NewServeMux()
 	i.handle(mux, "/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) any {
@@ -108,10 +109,9 @@ func (i *issuer) token(change map[string]any) string {
 }
 
 func (i *issuer) claims(change map[string]any) map[string]any {
-	now := time.Now()
 	c := map[string]any{
 		"iss": i.URL, "aud": []string{"imap", "other"}, "sub": "4711", "email": "alice@example.org",
-		"exp": now.Add(time.Hour).Unix(), "nbf": now.Add(-time.Minute).Unix(), "scope": "openid mail",
+		"exp": i.now.Add(time.Hour).Unix(), "nbf": i.now.Add(-time.Minute).Unix(), "scope": "openid mail",
 	}
 	for name, value := range change {
 		if c[name] = value; value == nil {
@@ -146,7 +146,7 @@ func sign(t *testing.T, alg jose.SignatureAlgorithm, key any, claims map[string]
 type verifier struct {
 	*Verifier
 	log   bytes.Buffer
-	ahead time.Duration // of the real clock
+	ahead time.Duration // of the issuer's time
 }
 
 func (i *issuer) verifier(change func(*Options)) *verifier {
@@ -157,7 +157,7 @@ func (i *issuer) verifier(change func(*Options)) *verifier {
 	opts := Options{
 		Issuer: i.URL, Audience: []string{"imap"}, Scopes: []string{"mail"}, ClockSkew: time.Minute,
 		TLS: &tls.Config{RootCAs: roots}, Timeout: testbed.Patience, Log: slog.New(slog.NewTextHandler(&v.log, nil)),
-		Now: func() time.Time { return time.Now().Add(v.ahead) },
+		Now: func() time.Time { return i.now.Add(v.ahead) },
 	}
 	if change != nil {
 		change(&opts)

@@ -58,7 +58,7 @@ func (v *verifier) await(t *testing.T, token, want string) {
 func TestSignedTokens(t *testing.T) {
 	i := newIssuer(t)
 	v := i.verifier(nil)
-	now := time.Now()
+	now := i.now
 	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +154,7 @@ func TestProviderDown(t *testing.T) {
 	v.await(t, token, "alice@example.org")
 	v.ahead += metadataAge
 	i.fail("/.well-known/openid-configuration", http.StatusBadGateway)
-	long := i.token(map[string]any{"exp": time.Now().Add(2 * metadataAge).Unix()})
+	long := i.token(map[string]any{"exp": i.now.Add(2 * metadataAge).Unix()})
 	if got := v.check(long); got != "alice@example.org" {
 		t.Errorf("with what was known: %s", got)
 	}
@@ -185,7 +185,7 @@ func TestIntrospection(t *testing.T) {
 		"good":             answer(nil),
 		"little":           map[string]any{"active": true, "client_id": "imap", "scope": "mail", "email": "bob@example.org"},
 		"inactive":         answer(map[string]any{"active": false}),
-		"expired":          answer(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}),
+		"expired":          answer(map[string]any{"exp": i.now.Add(-time.Hour).Unix()}),
 		"another audience": answer(map[string]any{"aud": "other"}),
 		"another client":   map[string]any{"active": true, "client_id": "other", "scope": "mail", "email": "bob@example.org"},
 		"another issuer":   answer(map[string]any{"iss": "https://other.example"}),
