@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"tidemark/internal/store"
@@ -33,16 +34,20 @@ func TestMemTablesLeaveTheCache(t *testing.T) {
 	if err := e.db.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
-		err := e.View(t.Context(), 1, func(r store.Reader) error {
-			_, err := r.Get(fmt.Append(nil, values/2))
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
+	var m *pebble.Metrics
+	for range 100 { // a compaction that ends behind the reading takes the blocks of its tables with it
+		for range 2 {
+			err := e.View(t.Context(), 1, func(r store.Reader) error {
+				_, err := r.Get(fmt.Append(nil, values/2))
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if m = e.db.Metrics(); m.BlockCache.Size >= table/8 {
+			return
 		}
 	}
-	if m := e.db.Metrics(); m.BlockCache.Size < table/8 {
-		t.Errorf("the cache holds %d bytes beside %d of memory tables", m.BlockCache.Size, m.MemTable.Size+m.MemTable.ZombieSize)
-	}
+	t.Errorf("the cache holds %d bytes beside %d of memory tables", m.BlockCache.Size, m.MemTable.Size+m.MemTable.ZombieSize)
 }
