@@ -47,7 +47,7 @@ func TestUsersOfADatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := testConfig(t, "auth.sources=store,sql", "auth.allow_weak_hashes=true", "sql.kind=sqlite", "sql.address="+file,
+	c := testConfig(t, "auth.sources=store,sql", "auth.allow_weak_hashes=true", "sql.kind=sqlite", "sql.address="+file, "sql.timeout=1m",
 		"sql.query=SELECT hash AS password, account AS name FROM users WHERE address = :user OR account = :user",
 		"sql.update=UPDATE users SET hash = :hash WHERE account = :user OR address = :user")
 	started, stop := start(t, c)
@@ -166,7 +166,7 @@ func TestUsersOfAProvider(t *testing.T) {
 	if err := os.WriteFile(authority, pem.EncodeToMemory(block), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := testConfig(t, "oidc.issuer="+provider.URL, "oidc.audience=imap", "oidc.new_users=true", "oidc.ca_file="+authority)
+	c := testConfig(t, "oidc.issuer="+provider.URL, "oidc.audience=imap", "oidc.new_users=true", "oidc.ca_file="+authority, "oidc.timeout=1m")
 	started, stop := start(t, c)
 	const user = "ann@example.org"
 	if answer := deliver(t, started, user); !strings.HasPrefix(answer, "550 ") {
