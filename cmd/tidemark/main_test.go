@@ -32,7 +32,8 @@ func TestMain(m *testing.M) {
 // begins with a sentence of its own.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir:         "testdata",
+		WorkdirRoot: testbed.SocketDir(t),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PASSWORD", rand.Text())
 			env.Values[serverKey{}] = new(testServer)

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"tidemark/internal/testbed"
 )
 
 // fakeService answers from fixed values and writes down what it was asked.
@@ -66,7 +68,7 @@ func (f *fakeService) Check(_ context.Context, user string, report func(Problem)
 // serve starts an administration server on a socket and returns its client.
 func serve(t *testing.T, s Service, log io.Writer) *Client {
 	t.Helper()
-	socket := filepath.Join(t.TempDir(), "admin.sock")
+	socket := filepath.Join(testbed.SocketDir(t), "admin.sock")
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +148,7 @@ func TestErrorsCrossTheSocket(t *testing.T) {
 // If this fails, a command believes that a server runs where there is only its dead
 // socket.
 func TestDeadSocket(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "admin.sock")
+	socket := filepath.Join(testbed.SocketDir(t), "admin.sock")
 	if _, err := Dial(t.Context(), socket); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("no socket: %v", err)
 	}

@@ -68,7 +68,7 @@ func startServer(t *testing.T, users ...string) *server {
 // startServerWith is startServer with further settings.
 func startServerWith(t *testing.T, settings []string, users ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: t.TempDir(), password: rand.Text(), extra: settings}
+	s := &server{t: t, dir: testbed.SocketDir(t), password: rand.Text(), extra: settings}
 	s.imaps, s.starttls, s.lmtp = testbed.FreeAddr(t), testbed.FreeAddr(t), testbed.FreeAddr(t)
 	s.start()
 	t.Cleanup(s.stop)

@@ -35,13 +35,8 @@ func TestMain(m *testing.M) {
 // testConfig is a configuration on free ports in a directory of its own.
 func testConfig(t *testing.T, set ...string) *config.Config {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "tm") // t.TempDir can be too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
 	c, err := config.Load("", append([]string{
-		"server.data_dir=" + dir, "server.hostname=localhost", "imap.tls_listen=127.0.0.1:0", "imap.starttls_listen=127.0.0.1:0",
+		"server.data_dir=" + testbed.SocketDir(t), "server.hostname=localhost", "imap.tls_listen=127.0.0.1:0", "imap.starttls_listen=127.0.0.1:0",
 		"metrics.listen=127.0.0.1:0",
 	}, set...))
 	if err != nil {
