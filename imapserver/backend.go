@@ -58,18 +58,25 @@ type Backend interface {
 	OpenAccount(ctx context.Context, id sasl.Identity) (Account, error)
 }
 
-// Account is one user's mail as one session sees it.
+// Account is one user's mail as one session sees it. What cannot be done is refused with
+// an *imap.Error that has the response code: no such mailbox (NONEXISTENT), a name that is
+// taken (ALREADYEXISTS), too many mailboxes (LIMIT).
 type Account interface {
 	// Mailboxes returns every mailbox, and every subscribed name that has no
 	// mailbox, ordered by name with INBOX first. The slice is shared: it must not
 	// be changed.
 	Mailboxes(ctx context.Context) ([]MailboxInfo, error)
 
+	// Create makes a mailbox, and those above it that are missing, and returns its
+	// MAILBOXID. uses are the special uses asked for (RFC 6154 §3).
 	Create(ctx context.Context, name string, uses []imap.MailboxAttr) (imap.ObjectID, error)
+	// Delete removes a mailbox and its messages. Mailboxes below it stay.
 	Delete(ctx context.Context, name string) error
 	// Rename renames a mailbox and what is below it. Renaming INBOX moves its
 	// messages (RFC 9051 §6.3.6).
 	Rename(ctx context.Context, from, to string) error
+	// Subscribe adds a name to the subscriptions, or takes it away. The name need not
+	// stand for a mailbox.
 	Subscribe(ctx context.Context, name string, on bool) error
 
 	// Status answers from counters; its cost does not grow with the mailbox.
@@ -154,7 +161,7 @@ type Mailbox interface {
 	// Gone says whether the mailbox was deleted.
 	Gone() bool
 
-	// ClaimRecent returns the UIDs from which on, and up to the view's last,
+	// ClaimRecent returns the UID from which on, and up to the view's last,
 	// messages are \Recent for this session alone (RFC 3501 §2.3.2). A read-only
 	// session is told but takes nothing.
 	ClaimRecent(v View) (first imap.UID)

@@ -36,7 +36,8 @@ type Limits struct {
 	SessionsPerUser int
 	// SessionsPerUserAddress is the same for one user from one address. 50.
 	SessionsPerUserAddress int
-	// HeavyPerUser is how many searches of one user run at a time; others wait. 2.
+	// HeavyPerUser is how many commands of one user that may take long, such as searches,
+	// run at a time; others wait. 2.
 	HeavyPerUser int
 	// SearchTime ends a search that takes longer with [LIMIT]. 60 s.
 	SearchTime time.Duration

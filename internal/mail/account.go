@@ -60,7 +60,7 @@ func (a *account) makeInbox(ctx context.Context) error {
 	})
 }
 
-// Create makes a mailbox and returns its MAILBOXID.
+// Create makes a mailbox, and those above it that are missing, and returns its MAILBOXID.
 func (a *Account) Create(ctx context.Context, name string, uses []imap.MailboxAttr) (imap.ObjectID, error) {
 	name, err := checkName(name)
 	if err != nil {

@@ -10,8 +10,7 @@ import (
 )
 
 // viewEdit makes a later version of a view by log records. It is the only way in which a
-// view comes to change, whether the record was just made, is replayed, or comes from another
-// node.
+// view comes to change, whether the record was just made or is replayed.
 type viewEdit struct {
 	view   *view        // in the making
 	reader store.Reader // for details that are not in memory
