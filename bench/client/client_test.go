@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 type script struct {
@@ -15,7 +16,7 @@ type script struct {
 // measures too little.
 func TestWaitSkipsLiterals(t *testing.T) {
 	answer := "* 1 FETCH (BODY[] {9}\r\nx OK no\r\n)\r\n* 2 FETCH (FLAGS ())\r\nx OK done\r\nx NO next\r\n"
-	c := &Conn{rw: script{iotest(answer), io.Discard}}
+	c := &Conn{rw: script{iotest.OneByteReader(strings.NewReader(answer)), io.Discard}}
 	var lines []string
 	if err := c.Wait(func(l []byte) { lines = append(lines, string(l)) }); err != nil {
 		t.Fatal(err)
@@ -48,17 +49,10 @@ func TestLongLines(t *testing.T) {
 // If this fails, answers of many lines are counted wrongly or end too early.
 func TestCount(t *testing.T) {
 	answer := strings.Repeat("* 1 FETCH (FLAGS ())\r\n", 10_000) + "x OK done\r\n"
-	for name, r := range map[string]io.Reader{"at once": strings.NewReader(answer), "in pieces": iotest(answer)} {
+	for name, r := range map[string]io.Reader{"at once": strings.NewReader(answer), "in pieces": iotest.OneByteReader(strings.NewReader(answer))} {
 		c := &Conn{rw: script{r, io.Discard}}
 		if n, err := c.Count("FETCH"); n != 10_000 || err != nil {
 			t.Errorf("%s: %d lines, %v", name, n, err)
 		}
 	}
 }
-
-// iotest returns a reader that gives one octet at a time.
-func iotest(s string) io.Reader { return &trickle{strings.NewReader(s)} }
-
-type trickle struct{ r io.Reader }
-
-func (t *trickle) Read(p []byte) (int, error) { return t.r.Read(p[:1]) }

@@ -33,7 +33,8 @@ var hierarchies = []struct {
 	{"/sys/fs/cgroup", usageV2},
 }
 
-func newGroup(name string) (*group, error) {
+// newGroup makes a control group where it can, in the first hierarchy that counts.
+func newGroup(name string) *group {
 	for _, h := range hierarchies {
 		dir := filepath.Join(h.mount, fmt.Sprintf("tidemark-bench-%d-%s", os.Getpid(), strings.ToLower(name)))
 		if err := os.Mkdir(dir, 0o755); err != nil {
@@ -43,9 +44,9 @@ func newGroup(name string) (*group, error) {
 			os.Remove(dir)
 			continue
 		}
-		return &group{dir: dir, usage: h.usage}, nil
+		return &group{dir: dir, usage: h.usage}
 	}
-	return &group{}, nil
+	return &group{}
 }
 
 // command returns a command that runs in the group from its first moment on.

@@ -68,10 +68,7 @@ type Server struct {
 
 // Start starts the server.
 func (s *Server) Start() error {
-	g, err := newGroup(s.Name)
-	if err != nil {
-		return err
-	}
+	g := newGroup(s.Name)
 	log, err := os.OpenFile(filepath.Join(s.dir, "output.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return errors.Join(err, g.remove())
