@@ -73,6 +73,7 @@ service imap-login {
 }
 service imap {
   client_limit = 1
+  process_limit = 20000
   service_count = 1000
   process_min_avail = 8
 }
