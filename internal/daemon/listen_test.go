@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A socket handed over under a name that nothing serves would let clients wait for ever.
+// If this failed, a socket handed over under a name that nothing serves would let clients
+// wait for ever.
 func TestBugUnknownSocketName(t *testing.T) {
 	if err := checkNames(map[string][]net.Listener{forIMAPS: nil, forAdmin: nil}); err != nil {
 		t.Error(err)

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// Mail would go to the wrong user, or one address would be read in two ways.
+// If this failed, mail would go to the wrong user, or one address would be read in two
+// ways.
 func TestParseRecipient(t *testing.T) {
 	for _, tc := range []struct{ path, local, domain string }{
 		{"<a@b>", "a", "b"},
@@ -37,7 +38,7 @@ func TestParseRecipient(t *testing.T) {
 	}
 }
 
-// A user with a plus sign in the name would lose mail to another.
+// If this failed, a user with a plus sign in the name would lose mail to another.
 func TestCandidates(t *testing.T) {
 	for _, tc := range []struct {
 		a    address

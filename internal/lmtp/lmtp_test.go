@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// An MTA would not get its mail in, or the trace fields that people and filters
-// read would be wrong.
+// If this failed, an MTA would not get its mail in, or the trace fields that people and
+// filters read would be wrong.
 func TestDelivery(t *testing.T) {
 	f := newFakeMail("alice")
 	_, addr := start(t, f, Config{Hostname: "mx.example.org"})
@@ -56,7 +56,8 @@ func TestDelivery(t *testing.T) {
 	}
 }
 
-// The library's own client, an independent reader of the RFC, would not understand us.
+// If this failed, the library's own client, an independent reader of the RFC, would not
+// understand us.
 func TestWithAnotherClient(t *testing.T) {
 	f := newFakeMail("alice", "bob")
 	_, addr := start(t, f, Config{})
@@ -80,7 +81,8 @@ func TestWithAnotherClient(t *testing.T) {
 	}
 }
 
-// A sender could make one message into two, or put commands into a message.
+// If this failed, a sender could make one message into two, or put commands into a
+// message.
 func TestOnlyOneSequenceEndsAMessage(t *testing.T) {
 	for _, end := range []string{
 		"\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\r.\r\n", "\n.\r", "\r\n.\r\r\n", "\r\n\x00.\r\n", "\r\n.\x00\r\n",
@@ -102,7 +104,8 @@ func TestOnlyOneSequenceEndsAMessage(t *testing.T) {
 	}
 }
 
-// A message whose last line ends in CR CR LF would swallow what comes after it.
+// If this failed, a message whose last line ends in CR CR LF would swallow what comes
+// after it.
 func TestBareCRBeforeTheEnd(t *testing.T) {
 	f := newFakeMail("alice")
 	_, addr := start(t, f, Config{})
@@ -112,7 +115,8 @@ func TestBareCRBeforeTheEnd(t *testing.T) {
 	c.expect("550 5.6.11 ", "250 ")
 }
 
-// The end of a message would be missed where it falls between two packets.
+// If this failed, the end of a message would be missed where it falls between two
+// packets.
 func TestMessageInSinglePieces(t *testing.T) {
 	f := newFakeMail("alice")
 	_, addr := start(t, f, Config{})
@@ -133,7 +137,8 @@ func TestMessageInSinglePieces(t *testing.T) {
 	}
 }
 
-// The MTA would give up mail that it should keep, or keep what it should return.
+// If this failed, the MTA would give up mail that it should keep, or keep what it should
+// return.
 func TestRecipientReplies(t *testing.T) {
 	f := newFakeMail("alice", "bob", "carol", "a+b", "full@x.org", "quoted name")
 	f.disabled["bob"] = true
@@ -172,8 +177,8 @@ func TestRecipientReplies(t *testing.T) {
 	}
 }
 
-// An MTA would take a full disk for trouble of another kind, or for the mailbox of one
-// recipient alone.
+// If this failed, an MTA would take a full disk for trouble of another kind, or for the
+// mailbox of one recipient alone.
 func TestReplyOfFullSpool(t *testing.T) {
 	err := fmt.Errorf("spool: %w", &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC})
 	if got := messageReply(err); got.Code != 452 || got.EnhancedCode != [3]int{4, 3, 1} {
@@ -181,8 +186,8 @@ func TestReplyOfFullSpool(t *testing.T) {
 	}
 }
 
-// RFC 2033 §4.2: each RCPT has a reply after the message, in order, whatever
-// became of the others.
+// If this failed, the MTA would take the fate of one recipient for that of another: each RCPT
+// has a reply after the message, in order (RFC 2033 §4.2).
 func TestRepliesForEachRecipient(t *testing.T) {
 	f := newFakeMail("alice", "bob", "carol")
 	f.broken["bob"] = errDisk
@@ -214,7 +219,8 @@ func TestRepliesForEachRecipient(t *testing.T) {
 	}
 }
 
-// Mail for alice+lists would not be sorted, or be lost where there is no such mailbox.
+// If this failed, mail for alice+lists would not be sorted, or be lost where there is no
+// such mailbox.
 func TestSubaddress(t *testing.T) {
 	f := newFakeMail("alice")
 	f.boxes["alice"]["lists"] = nil
@@ -231,7 +237,7 @@ func TestSubaddress(t *testing.T) {
 	}
 }
 
-// A half message would be stored when the MTA goes away.
+// If this failed, a half message would be stored when the MTA goes away.
 func TestDisconnectWithinMessage(t *testing.T) {
 	f := newFakeMail("alice")
 	s, addr := start(t, f, Config{})
@@ -247,8 +253,8 @@ func TestDisconnectWithinMessage(t *testing.T) {
 	}
 }
 
-// The limits would be off by one, or a message that is too large would end the
-// connection and be tried again for days.
+// If this failed, the limits would be off by one, or a message that is too large would
+// end the connection and be tried again for days.
 func TestMessageSize(t *testing.T) {
 	f := newFakeMail("alice")
 	_, addr := start(t, f, Config{MaxMessage: 300_000})
@@ -272,7 +278,7 @@ func TestMessageSize(t *testing.T) {
 	}
 }
 
-// A command at the wrong time would be taken, or end the connection.
+// If this failed, a command at the wrong time would be taken, or end the connection.
 func TestCommandOrder(t *testing.T) {
 	f := newFakeMail("alice")
 	_, addr := start(t, f, Config{MaxRecipients: 2})
@@ -308,7 +314,7 @@ func TestCommandOrder(t *testing.T) {
 	c.expectEnd()
 }
 
-// Lines that no MTA sends would be read in two ways, or fill the memory.
+// If this failed, lines that no MTA sends would be read in two ways, or fill the memory.
 func TestBadLines(t *testing.T) {
 	for _, line := range []string{
 		"NOOP\n", "NOOP\rQUIT\r\n", "NOOP " + strings.Repeat("x", maxCommand) + "\r\n",
@@ -327,7 +333,7 @@ func TestBadLines(t *testing.T) {
 	}
 }
 
-// A pipelined group would be answered out of order or in part (RFC 2920).
+// If this failed, a pipelined group would be answered out of order or in part (RFC 2920).
 func TestPipelining(t *testing.T) {
 	f := newFakeMail("alice")
 	_, addr := start(t, f, Config{})
@@ -343,8 +349,8 @@ func TestPipelining(t *testing.T) {
 	}
 }
 
-// A stop would cut off a message that is on its way in, or wait for an MTA that
-// keeps its connection open.
+// If this failed, a stop would cut off a message that is on its way in, or wait for an
+// MTA that keeps its connection open.
 func TestShutdown(t *testing.T) {
 	f := newFakeMail("alice")
 	f.gate, f.entered = make(chan struct{}), make(chan struct{})
@@ -366,7 +372,8 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// One more MTA than allowed would take the last descriptors from people's programs.
+// If this failed, one more MTA than allowed would take the last descriptors from people's
+// programs.
 func TestTooManyConnections(t *testing.T) {
 	_, addr := start(t, newFakeMail(), Config{MaxConnections: 1})
 	first := greeted(t, addr)
@@ -376,7 +383,7 @@ func TestTooManyConnections(t *testing.T) {
 	first.expect("221 ")
 }
 
-// A connection that says nothing would stay for ever.
+// If this failed, a connection that says nothing would stay for ever.
 func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
@@ -393,7 +400,8 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
-// The log of an MTA would show the library's jokes instead of what was done.
+// If this failed, the log of an MTA would show the library's jokes instead of what was
+// done.
 func TestReplyTexts(t *testing.T) {
 	_, addr := start(t, newFakeMail("ann"), Config{})
 	c := greeted(t, addr)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Mail with an old source route would be returned to its sender, or a part of the route
-// taken for the address.
+// If this failed, mail with an old source route would be returned to its sender, or a
+// part of the route taken for the address.
 func TestWithoutRoute(t *testing.T) {
 	for _, tc := range []struct{ line, want string }{
 		{"RCPT TO:<@a,@b:bob@c>", "RCPT TO:<bob@c>"},
@@ -31,8 +31,8 @@ func TestWithoutRoute(t *testing.T) {
 	}
 }
 
-// A message that is far too large would be refused for its syntax, which MTAs do not
-// understand, or its size would be read from somebody's address.
+// If this failed, a message that is far too large would be refused for its syntax, which
+// MTAs do not understand, or its size would be read from somebody's address.
 func TestCutSize(t *testing.T) {
 	for _, tc := range []struct {
 		line, rest string

@@ -84,7 +84,8 @@ func content(t *testing.T, m Message) string {
 	return string(b)
 }
 
-// Folders of one of the layouts would not be found, or under a wrong name.
+// If this failed, folders of one of the layouts would not be found, or under a wrong
+// name.
 func TestLayouts(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -119,8 +120,8 @@ func TestLayouts(t *testing.T) {
 	}
 }
 
-// A link or a strange file in a Maildir would give away other files, or hide mail
-// without a word.
+// If this failed, a link or a strange file in a Maildir would give away other files, or
+// hide mail without a word.
 func TestNothingEscapes(t *testing.T) {
 	outside := tree(t, map[string]string{"cur/secret": "secret", "new/": ""})
 	dir := tree(t, map[string]string{"cur/1.a.h:2,S": "mail\n", "cur/.hidden": "x", "cur/2.dir/": "", "cur/:2,S": "x"})
@@ -155,7 +156,8 @@ func TestNothingEscapes(t *testing.T) {
 	}
 }
 
-// A file that a crash has left empty would be imported as a message without content.
+// If this failed, a file that a crash has left empty would be imported as a message
+// without content.
 func TestEmptyFile(t *testing.T) {
 	s := open(t, tree(t, map[string]string{"cur/1.a.h,S=5:2,S": "", "cur/2.a.h,S=0:2,S": "", "new/3.a.h": ""}), Auto)
 	f, err := s.Folder("INBOX")
@@ -172,7 +174,7 @@ func TestEmptyFile(t *testing.T) {
 	}
 }
 
-// Flags, keywords, dates and UIDs that Dovecot noted would be lost.
+// If this failed, flags, keywords, dates and UIDs that Dovecot noted would be lost.
 func TestDovecot(t *testing.T) {
 	dir := tree(t, map[string]string{
 		"cur/1400000002.M1P1.host,S=9,W=11:2,FRSab": "A: b\n\ntxt",
@@ -228,7 +230,7 @@ func TestDovecot(t *testing.T) {
 	}
 }
 
-// What Courier noted would be lost.
+// If this failed, what Courier noted would be lost.
 func TestCourier(t *testing.T) {
 	dir := tree(t, map[string]string{
 		"cur/1.M1.h,S=3:2,S": "a\n\n", "cur/2.M1.h:2,": "a\n\n", "cur/3.M1.h:2,": "a\n\n", "cur/4.M1.h:2,": "a\n\n",
@@ -256,7 +258,7 @@ func TestCourier(t *testing.T) {
 	}
 }
 
-// A message would come back other than it was, in content, flags or date.
+// If this failed, a message would come back other than it was, in content, flags or date.
 func TestRoundTrip(t *testing.T) {
 	when := time.Date(2021, 2, 3, 4, 5, 6, 0, time.UTC)
 	texts := []string{
@@ -314,8 +316,9 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// Dovecot, which does not know Maildir's letter for it, would lose $Forwarded in an
-// export, or the last keyword that has a letter would make it count as lost.
+// If this failed, Dovecot, which does not know Maildir's letter for it, would lose
+// $Forwarded in an export, or the last keyword that has a letter would make it count as
+// lost.
 func TestBugForwardedForDovecot(t *testing.T) {
 	s, err := Create(t.TempDir(), PlusPlus)
 	if err != nil {
@@ -342,7 +345,8 @@ func TestBugForwardedForDovecot(t *testing.T) {
 	}
 }
 
-// A second export would double the mail, or leave old flags and half files.
+// If this failed, a second export would double the mail, or leave old flags and half
+// files.
 func TestWriterTwice(t *testing.T) {
 	dir := t.TempDir()
 	write := func(flags ...imap.Flag) {
@@ -391,7 +395,8 @@ func TestWriterTwice(t *testing.T) {
 	}
 }
 
-// The twenty-seventh keyword would get a letter that means something else.
+// If this failed, the twenty-seventh keyword would get a letter that means something
+// else.
 func TestTooManyKeywords(t *testing.T) {
 	s, err := Create(t.TempDir(), Auto)
 	if err != nil {
@@ -418,7 +423,7 @@ func TestTooManyKeywords(t *testing.T) {
 	}
 }
 
-// Mail that another program touches while we read would be passed over.
+// If this failed, mail that another program touches while we read would be passed over.
 func TestRenamedMeanwhile(t *testing.T) {
 	dir := tree(t, map[string]string{"new/1.a.h": "one\n", "new/2.a.h": "two\n", "cur/": ""})
 	s := open(t, dir, Auto)
@@ -450,7 +455,8 @@ func TestRenamedMeanwhile(t *testing.T) {
 	}
 }
 
-// Subscriptions would be lost or listed under names that Dovecot does not know.
+// If this failed, subscriptions would be lost or listed under names that Dovecot does not
+// know.
 func TestSubscribe(t *testing.T) {
 	for layout, want := range map[Layout]string{PlusPlus: "INBOX\nA.v1&AC4-0\n&APw-\n", FS: "INBOX\nA/v1.0\n&APw-\n"} {
 		dir := t.TempDir()
@@ -475,7 +481,7 @@ func TestSubscribe(t *testing.T) {
 	}
 }
 
-// Line ends would depend on how the disk cuts a file.
+// If this failed, line ends would depend on how the disk cuts a file.
 func TestLineEnds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringOfN(rapid.SampledFrom([]rune("\r\na")), 0, 40, -1).Draw(t, "text")
@@ -501,7 +507,8 @@ func TestLineEnds(t *testing.T) {
 	})
 }
 
-// A name would be read in another way than it was written, or crash the reader.
+// If this failed, a name would be read in another way than it was written, or crash the
+// reader.
 func FuzzParseFileName(f *testing.F) {
 	for _, s := range []string{
 		"1400000002.M1P1.host,S=9,W=11:2,FRSab", "new", "", ".x", ":2,S", ",S=1", "a:1,x", "a:2,S,b", "1.a,S=99999999999999999999:2,",
@@ -525,7 +532,8 @@ func FuzzParseFileName(f *testing.F) {
 	})
 }
 
-// A mailbox would come back under another name, or lie outside of the Maildir.
+// If this failed, a mailbox would come back under another name, or lie outside of the
+// Maildir.
 func FuzzMailboxName(f *testing.F) {
 	for _, s := range []string{"A/B.c", "cur", "../x", "&", "ü/日本", "a&AC4-b", ".", "INBOX/x", "~peter/mail/台北/日本語"} {
 		f.Add(s)

@@ -39,7 +39,8 @@ func read(t testing.TB, file string) (all []Message, texts []string) {
 
 const from = "From a@b Thu Nov 12 10:00:00 2026\n"
 
-// Mail in one of the dialects would be cut in the wrong places or changed.
+// If this failed, mail in one of the dialects would be cut in the wrong places or
+// changed.
 func TestRead(t *testing.T) {
 	for _, tc := range []struct {
 		name, file string
@@ -76,7 +77,7 @@ func TestRead(t *testing.T) {
 
 func crlf(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }
 
-// Any file would be taken for mail.
+// If this failed, any file would be taken for mail.
 func TestNotAnMbox(t *testing.T) {
 	for _, file := range []string{"Subject: x\n\n", "From me\n\n", "\x00\x01"} {
 		var got error
@@ -89,7 +90,7 @@ func TestNotAnMbox(t *testing.T) {
 	}
 }
 
-// Dates of arrival would be lost.
+// If this failed, dates of arrival would be lost.
 func TestFromLine(t *testing.T) {
 	for line, want := range map[string]string{
 		"From a@b Thu Nov 12 10:00:01 2026":          "2026-11-12T10:00:01Z",
@@ -114,7 +115,7 @@ func TestFromLine(t *testing.T) {
 	}
 }
 
-// What people marked in Thunderbird, mutt or Dovecot would be lost.
+// If this failed, what people marked in Thunderbird, mutt or Dovecot would be lost.
 func TestFlags(t *testing.T) {
 	for header, want := range map[string][]imap.Flag{
 		"":                                    nil,
@@ -132,7 +133,7 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-// A change of flags at the source would make a message a new one.
+// If this failed, a change of flags at the source would make a message a new one.
 func TestSumWithoutFlags(t *testing.T) {
 	a, _ := read(t, from+"A: b\nStatus: O\n\nc\n")
 	b, _ := read(t, from+"Status: RO\nA: b\nX-Status: F\n\nc\n")
@@ -148,7 +149,7 @@ var roundTrips = []string{
 	"A: " + strings.Repeat("x", 2*pieceSize) + "\r\n\r\n" + strings.Repeat("y", pieceSize-1) + "\r\n", "\r\n",
 }
 
-// A message would come back from an mbox other than it went in.
+// If this failed, a message would come back from an mbox other than it went in.
 func TestRoundTrip(t *testing.T) {
 	flags := []imap.Flag{imap.FlagSeen, imap.FlagAnswered, imap.FlagFlagged, imap.FlagDraft, imap.FlagDeleted, "$Junk", "work"}
 	var file bytes.Buffer
@@ -179,7 +180,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// A sender could set flags, by fields that are not the file's.
+// If this failed, a sender could set flags, by fields that are not the file's.
 func TestForeignStatus(t *testing.T) {
 	var file bytes.Buffer
 	w := NewWriter(&file)
@@ -218,7 +219,7 @@ func (l largeMbox) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// Memory would grow with the file.
+// If this failed, memory would grow with the file.
 func TestLargeFile(t *testing.T) {
 	const size = 16 * largeMessage
 	r := NewReader(largeMbox{size}, size)
@@ -240,7 +241,7 @@ func TestLargeFile(t *testing.T) {
 	}
 }
 
-// A file from anywhere could crash us, or be read in two ways.
+// If this failed, a file from anywhere could crash us, or be read in two ways.
 func FuzzRead(f *testing.F) {
 	for _, s := range roundTrips[:7] {
 		f.Add(from + s)

@@ -165,8 +165,8 @@ func check(t *testing.T, r Report, err error, stored, known, refused int) {
 	}
 }
 
-// An import that was broken off, or run twice, would lose or double mail, or put
-// back what the user has changed since.
+// If this failed, an import that was broken off, or run twice, would lose or double mail,
+// or put back what the user has changed since.
 func TestImportResumes(t *testing.T) {
 	const n = 2*batchMessages + 100
 	dir := writeMaildir(t, n)
@@ -200,8 +200,8 @@ func TestImportResumes(t *testing.T) {
 	}
 }
 
-// One bad message or mailbox would stop a migration, or vanish from the account
-// without a word.
+// If this failed, one bad message or mailbox would stop a migration, or vanish from the
+// account without a word.
 func TestBadMessages(t *testing.T) {
 	dir := writeMaildir(t, 3)
 	writeFile(t, filepath.Join(dir, "cur/1.nul.host:2,"), "a\x00b\n")
@@ -289,7 +289,8 @@ func compare(t *testing.T, a, b *account) {
 	}
 }
 
-// A backup in a Maildir would not be one: something is lost on the way out and in.
+// If this failed, a backup in a Maildir would not be one: something would be lost on the way
+// out and in.
 func TestMaildirThereAndBack(t *testing.T) {
 	for _, layout := range []maildir.Layout{maildir.PlusPlus, maildir.FS} {
 		dir := t.TempDir()
@@ -322,7 +323,7 @@ func TestMaildirThereAndBack(t *testing.T) {
 	}
 }
 
-// A backup in mbox files would not be one.
+// If this failed, a backup in mbox files would not be one.
 func TestMboxThereAndBack(t *testing.T) {
 	dir := t.TempDir()
 	a := sample()
@@ -351,7 +352,8 @@ func TestMboxThereAndBack(t *testing.T) {
 	}
 }
 
-// An export that is broken off would leave half a file in the place of a whole one.
+// If this failed, an export that is broken off would leave half a file in the place of a
+// whole one.
 func TestMboxBrokenOff(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "INBOX.mbox"), "old")
@@ -400,7 +402,8 @@ type errReader struct{}
 
 func (errReader) Read([]byte) (int, error) { return 0, errors.New("checksum is wrong") }
 
-// A message with a damaged body would end an export, or be exported in half.
+// If this failed, a message with a damaged body would end an export, or be exported in
+// half.
 func TestDamagedMessage(t *testing.T) {
 	a := newAccount()
 	a.Create(context.Background(), Mailbox{Name: "INBOX"})
@@ -445,7 +448,8 @@ func TestDamagedMessage(t *testing.T) {
 	}
 }
 
-// Equal messages in an mbox would become one, and a second import would double them.
+// If this failed, equal messages in an mbox would become one, and a second import would
+// double them.
 func TestEqualMessages(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "mail")
 	one := "From a@b Thu Nov 12 10:00:00 2026\nSubject: x\n\nx\n\n"
@@ -465,7 +469,8 @@ func TestEqualMessages(t *testing.T) {
 	}
 }
 
-// Thunderbird's or Dovecot's directories of mbox files would be read in part.
+// If this failed, Thunderbird's or Dovecot's directories of mbox files would be read in
+// part.
 func TestMboxDirectory(t *testing.T) {
 	dir := t.TempDir()
 	one := "From - Thu Nov 12 10:00:00 2026\nSubject: x\n\nx\n\n"
