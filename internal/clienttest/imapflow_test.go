@@ -29,6 +29,59 @@ type event struct {
 	Text    string   `json:"text"`
 }
 
+// imapFlow is a run of testdata/imapflow/session.js.
+type imapFlow struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	lines *bufio.Scanner
+}
+
+// startImapFlow starts a session with the given arguments. It is killed when the test's
+// patience is at its end.
+func startImapFlow(t *testing.T, node string, args ...string) *imapFlow {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), node, append([]string{"testdata/imapflow/session.js"}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	overtime := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	t.Cleanup(func() { overtime.Stop() })
+	return &imapFlow{t: t, cmd: cmd, lines: bufio.NewScanner(out)}
+}
+
+// next returns the next event of that kind; others in between are let pass.
+func (f *imapFlow) next(kind string) event {
+	f.t.Helper()
+	for f.lines.Scan() {
+		var e event
+		if err := json.Unmarshal(f.lines.Bytes(), &e); err != nil {
+			f.t.Fatalf("%v: %q", err, f.lines.Text())
+		}
+		if e.Event == kind {
+			return e
+		}
+		if e.Event == "error" {
+			f.t.Fatalf("waiting for %s: %s", kind, e.Text)
+		}
+	}
+	f.t.Fatalf("the session ended before %q", kind)
+	return event{}
+}
+
+// wait waits for the end of the session, which must be a good one.
+func (f *imapFlow) wait() {
+	f.t.Helper()
+	if err := f.cmd.Wait(); err != nil {
+		f.t.Error(err)
+	}
+}
+
 // If this fails web mails and integrations on imapflow do not work, or hear of new
 // mail by polling only.
 func TestImapFlow(t *testing.T) {
@@ -41,68 +94,35 @@ func TestImapFlow(t *testing.T) {
 	secret := filepath.Join(s.dir, "secret")
 	writeFile(t, secret, s.password)
 
-	cmd := exec.CommandContext(t.Context(), node, "testdata/imapflow/session.js", "127.0.0.1", port(s.imaps), s.caFile(), secret)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	overtime := time.AfterFunc(patience, func() { cmd.Process.Kill() })
-	defer overtime.Stop()
-	lines := bufio.NewScanner(out)
-
-	// next returns the next event of that kind; others in between are let pass.
-	next := func(kind string) event {
-		t.Helper()
-		for lines.Scan() {
-			var e event
-			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-				t.Fatalf("%v: %q", err, lines.Text())
-			}
-			if e.Event == kind {
-				return e
-			}
-			if e.Event == "error" {
-				t.Fatalf("waiting for %s: %s", kind, e.Text)
-			}
-		}
-		t.Fatalf("the session ended before %q", kind)
-		return event{}
-	}
-	if e := next("list"); !slices.Equal(e.Names, []string{"INBOX:2", "Work:0"}) {
+	session := startImapFlow(t, node, "127.0.0.1", port(s.imaps), s.caFile(), secret)
+	if e := session.next("list"); !slices.Equal(e.Names, []string{"INBOX:2", "Work:0"}) {
 		t.Errorf("LIST: %v", e.Names)
 	}
-	if e := next("fetch"); e.Subject != "one" || e.From != "anna@example.org" || e.Type != "text/plain" || e.Octets != len(mail("one")) {
+	if e := session.next("fetch"); e.Subject != "one" || e.From != "anna@example.org" || e.Type != "text/plain" || e.Octets != len(mail("one")) {
 		t.Errorf("FETCH: %+v", e)
 	}
-	if e := next("append"); e.UID != 1 {
+	if e := session.next("append"); e.UID != 1 {
 		t.Errorf("APPENDUID: %+v", e)
 	}
-	if e := next("search"); !slices.Equal(e.Found, []int{2}) {
+	if e := session.next("search"); !slices.Equal(e.Found, []int{2}) {
 		t.Errorf("SEARCH: %+v", e)
 	}
-	if e := next("move"); !slices.Equal(e.To, []int{2}) {
+	if e := session.next("move"); !slices.Equal(e.To, []int{2}) {
 		t.Errorf("MOVE: %+v", e)
 	}
-	next("idle")
+	session.next("idle")
 	s.imap("alice", do("APPEND INBOX {}", mail("three")))
-	if e := next("exists"); e.Count != 2 {
+	if e := session.next("exists"); e.Count != 2 {
 		t.Errorf("push of new mail: %+v", e)
 	}
 	s.imap("alice", do("SELECT INBOX"), do(`STORE 2 +FLAGS (\Flagged)`))
-	if e := next("flags"); e.Seq != 2 || !slices.Contains(e.Flags, `\Flagged`) {
+	if e := session.next("flags"); e.Seq != 2 || !slices.Contains(e.Flags, `\Flagged`) {
 		t.Errorf("push of flags: %+v", e)
 	}
 	s.imap("alice", do("SELECT INBOX"), do(`STORE 2 +FLAGS (\Deleted)`), do("EXPUNGE"))
-	next("expunge")
-	next("done")
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
+	session.next("expunge")
+	session.next("done")
+	session.wait()
 	if got := s.messages("alice", "INBOX"); len(got) != 1 || got[0].flags != `$Done \Seen` {
 		t.Errorf("INBOX: %+v", got)
 	}

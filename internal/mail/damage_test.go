@@ -28,6 +28,30 @@ func (e *sickEngine) Verify(_ context.Context, id store.AccountID, report func(s
 	return nil
 }
 
+// fillTwoMailboxes puts four messages into INBOX of account 1 and a copy of the second into
+// Old, which has ID 2. It returns the blobs of the four.
+func fillTwoMailboxes(t *testing.T, e store.Engine, a *Account) []store.BlobID {
+	t.Helper()
+	for i := range 4 {
+		appendOne(t, a, "INBOX", i)
+	}
+	if _, err := a.Create(t.Context(), "Old", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openMailbox(t, a, "INBOX").Copy(t.Context(), imap.NumSetOf[uint32](2), "Old", false); err != nil {
+		t.Fatal(err)
+	}
+	var blobs []store.BlobID
+	err := e.Blobs(t.Context(), 1, func(b store.BlobInfo) error {
+		blobs = append(blobs, b.ID)
+		return nil
+	})
+	if err != nil || len(blobs) != 4 {
+		t.Fatalf("%d blobs, %v", len(blobs), err)
+	}
+	return blobs
+}
+
 // If this fails, an operator learns that something is damaged, but not whose mail.
 func TestCheckNamesMessages(t *testing.T) {
 	inner := openEngine(t, vfs.NewMem())
@@ -43,23 +67,7 @@ func TestCheckNamesMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	for i := range 4 {
-		appendOne(t, a, "INBOX", i)
-	}
-	if _, err := a.Create(t.Context(), "Old", nil); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := openMailbox(t, a, "INBOX").Copy(t.Context(), imap.NumSetOf[uint32](2), "Old", false); err != nil {
-		t.Fatal(err)
-	}
-	var blobs []store.BlobID
-	err = inner.Blobs(t.Context(), 1, func(b store.BlobInfo) error {
-		blobs = append(blobs, b.ID)
-		return nil
-	})
-	if err != nil || len(blobs) != 4 {
-		t.Fatalf("%d blobs, %v", len(blobs), err)
-	}
+	blobs := fillTwoMailboxes(t, inner, a)
 	const bad = "wrong checksum"
 	for _, tc := range []struct {
 		damage store.Damage
