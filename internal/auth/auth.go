@@ -150,8 +150,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// LoadSecret reads the file with the installation's secret, and makes it when it
-// is not there.
+// LoadSecret returns the installation's secret from its file, of at least 32 bytes. Where
+// the file is missing or shorter, as after a crash while it was written, it is made anew.
 func LoadSecret(path string) ([]byte, error) {
 	secret, err := os.ReadFile(path)
 	if err == nil && len(secret) >= 32 {

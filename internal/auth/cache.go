@@ -11,14 +11,14 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// A password that was right is remembered for cacheTime, so
-// that a phone that comes every minute does not cost an argon2id each time. Only a
-// keyed hash is kept, in memory, under a key that dies with the process.
 const (
 	cacheTime = 10 * time.Minute
-	cacheSize = 16384
+	cacheSize = 16384 // passwords
 )
 
+// cache remembers for cacheTime the passwords that were right, so that a phone that comes
+// every minute does not cost an argon2id each time. Only a keyed hash is kept, in memory,
+// under a key that dies with the process.
 type cache struct {
 	key []byte
 	now func() time.Time
@@ -27,10 +27,12 @@ type cache struct {
 	entries *simplelru.LRU[[sha256.Size]byte, cached]
 }
 
+// cached is a password that was right. The record that it was right for is not kept: its
+// hash would stay in memory after the source has given it up.
 type cached struct {
-	record  weak.Pointer[Record] // that it was right for: kept here, its hash would outlive it
-	version [sha256.Size]byte    // of record
-	app     string               // the app password's name, empty for the user's own
+	record  weak.Pointer[Record]
+	version [sha256.Size]byte // of record
+	app     string            // the app password's name, empty for the user's own
 	until   time.Time
 }
 

@@ -44,7 +44,8 @@ type PasswordChecker interface {
 // Recorder is a Source that can write down what a login has shown.
 type Recorder interface {
 	Source
-	// Upgrade replaces an older hash of the password, which was right, unless the record has changed since.
+	// Upgrade replaces an older hash of the password, which was right, unless the record
+	// has changed since.
 	Upgrade(ctx context.Context, r *Record, password string) error
 	// AppPasswordUsed notes that an app password was used now.
 	AppPasswordUsed(ctx context.Context, r *Record, name string) error

@@ -54,7 +54,7 @@ func knownDetails(d *details) *lazyDetails {
 }
 
 // load returns the details, reading them if need be. Where that fails, the next call
-// tries again. It may be called concurrently: who comes at the same time reads the same.
+// tries again. It may be called concurrently: all callers read the same record.
 func (l *lazyDetails) load(r store.Reader) (*details, error) {
 	d, err := l.look(r)
 	if err == nil {

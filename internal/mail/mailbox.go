@@ -17,7 +17,7 @@ import (
 var errGone = imap.Refuse(imap.CodeNonExistent, "The mailbox has been deleted")
 
 // mailbox is what this process knows of a mailbox, shared by all sessions: two
-// versions of its view, and who wants to know of the next.
+// versions of its view, and the watchers that want to know of the next.
 type mailbox struct {
 	account *account
 	id      mailboxID

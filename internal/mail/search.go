@@ -249,7 +249,7 @@ func compileColumn(key imap.SearchKey, v *view, now time.Time) (test, error) {
 		return columnTest(func(p place) bool { return p.modseq() >= uint64(k.ModSeq) }), nil
 	case imap.SearchEmailID:
 		return columnTest(func(p place) bool { return p.email().objectID() == k.ID }), nil
-	case imap.SearchThreadID:
+	case imap.SearchThreadID: // THREADID is NIL of all messages (RFC 8474 §5.2)
 		return columnTest(func(place) bool { return false }), nil
 	case imap.SearchSaveDateSupported:
 		return columnTest(func(place) bool { return true }), nil

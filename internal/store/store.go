@@ -178,9 +178,9 @@ type BlobWriter interface {
 	Abort()
 }
 
-// Blob is an open blob, for one goroutine at a time. What is read has been verified, in
-// pieces: little of a blob can be read without all of it. Close releases it; a blob that is
-// dropped while it is open stays readable.
+// Blob is an open blob, for one goroutine at a time. It is verified piece by piece as it is
+// read, so that to read a part does not take reading the whole. Close releases it; a blob
+// that is dropped while it is open stays readable.
 type Blob interface {
 	io.ReaderAt
 	io.Closer

@@ -16,10 +16,10 @@ import (
 )
 
 // newBlobID makes the ID of a blob that is cut into so many pieces, or is in a file if
-// there are none. IDs grow with time, so that blobs which arrive together lie together;
-// the first byte has been 1 since blobs are cut. The last byte tells where the content is,
-// so that a blob can be dropped without looking: its lowest bit is set for a file, and the
-// next four are the number of pieces less one.
+// there are none. IDs grow with time, so that blobs which arrive together lie together.
+// The first byte is 1, and 0 in stores of format 3, where no blob was cut. The last byte
+// tells where the content is, so that a blob can be dropped without looking: its lowest bit
+// is set for a file, and the next four are the number of pieces less one.
 func newBlobID(pieces int) store.BlobID {
 	var id store.BlobID
 	rand.Read(id[8:])
