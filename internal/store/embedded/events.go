@@ -26,6 +26,7 @@ func (e *Engine) events() *pebble.EventListener {
 		DiskSlow:        func(info pebble.DiskSlowInfo) { e.log.Warn("storage: " + info.String()) },
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) { e.log.Warn("storage: writes wait: " + info.Reason) },
 		WALCreated:      func(pebble.WALCreateInfo) { e.backlog.grown.Store(true) },
+		FlushBegin:      func(pebble.FlushInfo) { e.fault.busy.Store(true) },
 		FlushEnd: func(info pebble.FlushInfo) {
 			if info.Err == nil {
 				e.fs.flushes.succeed()

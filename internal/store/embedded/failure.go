@@ -25,6 +25,7 @@ type fault struct {
 	// was held back goes on, and fails.
 	closing chan struct{}
 	armed   atomic.Bool // until then, errors only go to the caller
+	busy    atomic.Bool // Pebble has begun to flush while it is being opened
 	opening chan error  // has room for what keeps Pebble from being opened
 	ending  atomic.Bool // from then on nobody need be told of a failure
 }
@@ -85,19 +86,25 @@ func (e *Engine) fail(err error) { e.fault.fail(err) }
 
 func (e *Engine) failure() error { return e.fault.failure() }
 
-// stopOpening ends the opening of Pebble, which on return would try again for ever.
+// stopOpening ends the opening of Pebble, which on return would panic or try again for ever.
 // It returns only if the store has been opened meanwhile.
 func (f *fault) stopOpening(err error) {
-	if errors.Is(err, syscall.EIO) {
-		err = fmt.Errorf("%w: %w", store.ErrFailed, err)
-	}
 	select {
-	case f.opening <- err:
+	case f.opening <- notWritten(err):
 	default: // it was told before
 	}
 	if !f.armed.Load() {
 		select {}
 	}
+}
+
+// notWritten tells an error of the disk in writing from one in reading, which would mean
+// that data is damaged.
+func notWritten(err error) error {
+	if errors.Is(err, syscall.EIO) {
+		return fmt.Errorf("%w: %w", store.ErrFailed, err)
+	}
+	return err
 }
 
 // errFrozen is what writes get when the storage has failed.

@@ -147,3 +147,44 @@ func TestBugFlushFailsWhileOpening(t *testing.T) {
 		}
 	}
 }
+
+// If this fails, a server that starts after a crash on a disk with a fault ends with the stack
+// of one of Pebble's goroutines, or hangs, instead of saying what is wrong.
+func TestBugFaultWhileOpening(t *testing.T) {
+	ledger := storetest.NewLedger(3)
+	crashed := crashedStore(t, ledger)
+	for _, ever := range []bool{false, true} {
+		for n := int64(1); ; n++ {
+			inj := &injector{n: n, ever: ever, err: syscall.EIO}
+			disk := crashed.CrashClone(vfs.CrashCloneCfg{})
+			e, err := Open("store", smallOptions(errorfs.Wrap(disk, inj)))
+			switch {
+			case err == nil:
+				if err := e.Close(); err != nil && !errors.Is(err, store.ErrFailed) {
+					t.Errorf("fault at change %d: close: %v", n, err)
+				}
+			case !errors.Is(err, store.ErrFailed) && !errors.Is(err, syscall.EIO):
+				t.Errorf("fault at change %d: open: %v", n, err)
+			}
+			checkOpens(t, ledger, disk.CrashClone(vfs.CrashCloneCfg{}))
+			if !inj.reached() {
+				break
+			}
+		}
+	}
+}
+
+// checkOpens opens the store on a disk that is whole again.
+func checkOpens(t *testing.T, ledger *storetest.Ledger, disk *vfs.MemFS) {
+	e, err := Open("store", smallOptions(disk))
+	if err != nil {
+		t.Errorf("open again: %v", err)
+		return
+	}
+	if err := ledger.Check(t.Context(), e); err != nil {
+		t.Error(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Errorf("close again: %v", err)
+	}
+}

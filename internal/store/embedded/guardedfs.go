@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"errors"
+	"os"
 	"path"
 	"strings"
 	"syscall"
@@ -65,10 +66,16 @@ func (g *guardedFS) before(r role) (goOn bool, err error) {
 	return false, errFrozen
 }
 
-// after judges the result of a change.
+// after judges the result of a change. Until the store is open, these are Pebble's.
 func (g *guardedFS) after(r role, err error) error {
-	if err == nil || !g.fault.armed.Load() {
-		return err
+	if err == nil {
+		return nil
+	}
+	if !g.fault.armed.Load() {
+		if g.fault.busy.Load() && r.secret() {
+			g.fault.stopOpening(err)
+		}
+		return notWritten(err)
 	}
 	switch r {
 	case roleVital, roleValue:
@@ -144,6 +151,11 @@ func (g *guardedFS) OpenDir(name string) (vfs.File, error) {
 		return nil, err
 	}
 	return &guardedFile{File: f, fs: g, role: roleVital}, nil
+}
+
+// MkdirAll implements vfs.FS.
+func (g *guardedFS) MkdirAll(dir string, perm os.FileMode) error {
+	return g.do(roleVital, func() error { return g.FS.MkdirAll(dir, perm) })
 }
 
 // Link implements vfs.FS.
