@@ -115,6 +115,9 @@ func decodeCrypt(encoded string) (algorithm.Digest, error) {
 	if len(encoded)-strings.LastIndexByte(encoded, '$')-1 < minCryptDigest {
 		return nil, errors.New("it is no hash, or has been cut off")
 	}
+	if err := checkCost(encoded); err != nil {
+		return nil, err
+	}
 	d := crypt.NewDecoder()
 	for _, register := range []func(algorithm.DecoderRegister) error{
 		argon2.RegisterDecoder, bcrypt.RegisterDecoder, shacrypt.RegisterDecoder,
@@ -152,17 +155,26 @@ func verifyDigest(size int, new func() hash.Hash, salted bool) func(encoded, pas
 
 // verifyPBKDF2 checks Dovecot's form $1$salt$rounds$hash, PBKDF2 with SHA-1.
 func verifyPBKDF2(encoded, password string) (bool, error) {
+	salt, rounds, want, err := parsePBKDF2(encoded)
+	if err != nil {
+		return false, fmt.Errorf("stored password hash: %w", err)
+	}
+	have, err := pbkdf2.Key(sha1.New, password, salt, rounds, sha1.Size)
+	return subtle.ConstantTimeCompare(have, want) == 1, err
+}
+
+func parsePBKDF2(encoded string) (salt []byte, rounds int, want []byte, err error) {
 	parts := strings.Split(encoded, "$")
 	if len(parts) != 5 || parts[0] != "" || parts[1] != "1" {
-		return false, errors.New("stored password hash: not $1$salt$rounds$hash")
+		return nil, 0, nil, errors.New("not $1$salt$rounds$hash")
 	}
-	rounds, err := strconv.Atoi(parts[3])
-	want, err2 := hex.DecodeString(parts[4])
-	if err = errors.Join(err, err2); err != nil || rounds < 1 || len(want) != sha1.Size {
-		return false, fmt.Errorf("stored password hash: rounds or hash: %w", err)
+	if rounds, err = strconv.Atoi(parts[3]); err != nil || rounds < 1 {
+		return nil, 0, nil, errors.New("the number of rounds is none")
 	}
-	have, err := pbkdf2.Key(sha1.New, password, []byte(parts[2]), rounds, sha1.Size)
-	return subtle.ConstantTimeCompare(have, want) == 1, err
+	if want, err = hex.DecodeString(parts[4]); err != nil || len(want) != sha1.Size {
+		return nil, 0, nil, errors.New("the hash is not hexadecimal of the right length")
+	}
+	return []byte(parts[2]), rounds, want, atMost("the number of rounds", float64(rounds), maxPBKDF2Rounds)
 }
 
 // verifyScram checks a password against SCRAM keys.
@@ -224,6 +236,8 @@ func checkScheme(stored string) error {
 		_, err = parseScram(encoded, sasl.SHA1)
 	case "ARGON2ID", "ARGON2I", "BLF-CRYPT", "SHA512-CRYPT", "SHA256-CRYPT", "CRYPT", "MD5-CRYPT":
 		_, err = decodeCrypt(encoded)
+	case "PBKDF2":
+		_, _, _, err = parsePBKDF2(encoded)
 	}
 	return err
 }

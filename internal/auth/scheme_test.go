@@ -132,3 +132,33 @@ func TestBugCutHash(t *testing.T) {
 		}
 	}
 }
+
+// If it fails, one login with a hash that asks for too much keeps a processor for hours, or
+// takes the memory of the machine.
+func TestBugCostlyHashes(t *testing.T) {
+	digest := strings.Repeat("x", 53)
+	for _, stored := range []string{
+		"{BLF-CRYPT}$2y$31$" + digest, "$2b$16$" + digest, "$bcrypt-sha256$v=2,t=2b,r=31$" + digest[:22] + "$" + digest[:31],
+		"$6$rounds=999999999$salt$" + strings.Repeat("x", 86), "$5$rounds=2000001$salt$" + strings.Repeat("x", 43),
+		"$argon2id$v=19$m=4294967295,t=1,p=1$c2FsdHNhbHQ$" + digest, "$argon2i$v=19$m=65536,t=1000000,p=1$c2FsdHNhbHQ$" + digest,
+		"$scrypt$ln=58,r=8,p=1$c2FsdHNhbHQ$" + digest, "$scrypt$ln=17,r=8,p=1000000$c2FsdHNhbHQ$" + digest,
+		"$scrypt$ln=17,r=1000000000000,p=1$c2FsdHNhbHQ$" + digest, "$scrypt$ln=58$c2FsdHNhbHQ$" + digest, "$y$jJT$saltsaltsalt$" + strings.Repeat("x", 43),
+		"{PBKDF2}$1$salt$2000000000$f6e3baa7d234e004f8a8b22e55e6b410ded3c827",
+		"{SCRAM-SHA-256}20000000,AAAA,AAAA,AAAA",
+	} {
+		if err := checkScheme(stored); err == nil {
+			t.Errorf("%s is taken", stored)
+		}
+		if ok, err := verifyHash(stored, "x"); ok || err == nil {
+			t.Errorf("%s: %v, %v", stored, ok, err)
+		}
+	}
+	for _, encoded := range []string{
+		"$2y$15$" + digest, "$6$rounds=2000000$salt$" + digest, "$argon2id$v=19$m=1048576,t=8,p=4$salt$" + digest,
+		"$scrypt$ln=20,r=8,p=1$salt$" + digest, "$y$j9T$salt$" + digest, "$1$salt$" + digest,
+	} {
+		if err := checkCost(encoded); err != nil {
+			t.Errorf("%s: %v", encoded, err)
+		}
+	}
+}
