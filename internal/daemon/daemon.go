@@ -39,6 +39,13 @@ var ErrStorageFailed = errors.New("storage failed")
 // time left to close the store.
 const stopTime = 9 * time.Second
 
+// openTime is how long a store that is being opened is waited for after a signal.
+const openTime = 2 * time.Second
+
+// closeTime is how long the store may take to close. It gives itself half as long for
+// what it can do without, so only a disk that hangs needs more.
+const closeTime = 20 * time.Second
+
 // Options are what Run needs.
 type Options struct {
 	Config *config.Config
@@ -67,6 +74,8 @@ type server struct {
 	level *slog.LevelVar
 	// stop ends the server because of an error.
 	stop context.CancelCauseFunc
+	// reloads has one element while the configuration is to be read again.
+	reloads chan struct{}
 
 	registry *prometheus.Registry
 	storage  *storage
@@ -93,7 +102,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 
-	s := &server{o: o, stop: stop, registry: newRegistry()}
+	s := &server{o: o, stop: stop, registry: newRegistry(), reloads: make(chan struct{}, 1)}
+	go s.heed(ctx, signals)
 	s.log, s.level = newLogger(o.Log, o.Config.Log)
 	memory := usableMemory()
 	limitMemory(memory)
@@ -108,19 +118,10 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer s.outside.close()
-	// A command may be at work, or the server before this one about to end.
-	err = whileInUse(ctx, func() (err error) {
-		s.storage, err = openStorage(o.Config, storageOptions{
-			Logger:     s.log,
-			Registerer: s.registry,
-			Failed:     func(err error) { stop(fmt.Errorf("%w: %w", ErrStorageFailed, err)) },
-		})
-		return err
-	})
-	if err != nil {
+	if err := s.open(ctx); err != nil || s.storage == nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.storage.Close()) }()
+	defer func() { err = errors.Join(err, s.closeStorage()) }()
 	if err := s.build(func() error { return errors.Join(context.Cause(ctx), s.storage.probe()) }); err != nil {
 		return err
 	}
@@ -128,7 +129,81 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.serve(ctx, listeners, signals)
+	return s.serve(ctx, listeners)
+}
+
+// stopSignal is the cause of a context that ended by a signal. It counts as a cancellation.
+type stopSignal struct{ os.Signal }
+
+func (s stopSignal) Error() string        { return s.String() }
+func (s stopSignal) Is(target error) bool { return target == context.Canceled }
+
+// heed handles signals until ctx ends, which the first of those that mean the end does.
+func (s *server) heed(ctx context.Context, signals <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case sig := <-signals:
+			if sig != syscall.SIGHUP {
+				s.stop(stopSignal{sig})
+				return
+			}
+			select {
+			case s.reloads <- struct{}{}:
+			default: // one is due anyway
+			}
+		}
+	}
+}
+
+// open opens the storage, which stays nil if ctx ends and the disk hangs: that does not
+// care for contexts. What the process leaves behind then is what a crash leaves.
+func (s *server) open(ctx context.Context) error {
+	type result struct {
+		storage *storage
+		err     error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		var r result
+		// A command may be at work, or the server before this one about to end.
+		r.err = whileInUse(ctx, func() (err error) {
+			r.storage, err = openStorage(s.o.Config, storageOptions{
+				Logger:     s.log,
+				Registerer: s.registry,
+				Failed:     func(err error) { s.stop(fmt.Errorf("%w: %w", ErrStorageFailed, err)) },
+			})
+			return err
+		})
+		opened <- r
+	}()
+	var late <-chan time.Time // never, until ctx ends
+	ended := ctx.Done()
+	for {
+		select {
+		case r := <-opened:
+			s.storage = r.storage
+			return r.err
+		case <-ended:
+			ended, late = nil, time.After(openTime)
+		case <-late:
+			s.logCause(context.Cause(ctx))
+			return nil
+		}
+	}
+}
+
+// closeStorage closes the storage, unless the disk hangs.
+func (s *server) closeStorage() error {
+	closed := make(chan error, 1)
+	go func() { closed <- s.storage.Close() }()
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(closeTime):
+		return fmt.Errorf("%w: it could not be closed within %v", ErrStorageFailed, closeTime)
+	}
 }
 
 // openFiles is the limit of descriptors. The Go runtime has raised it to the most
@@ -163,7 +238,7 @@ func newRegistry() *prometheus.Registry {
 }
 
 // serve runs everything and returns when all of it has ended.
-func (s *server) serve(ctx context.Context, listeners []bound, signals <-chan os.Signal) error {
+func (s *server) serve(ctx context.Context, listeners []bound) error {
 	var group errgroup.Group
 	background, endBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBackground()
@@ -189,7 +264,7 @@ func (s *server) serve(ctx context.Context, listeners []bound, signals <-chan os
 	if err := s.ready(listeners); err != nil {
 		s.stop(fmt.Errorf("report readiness: %w", err))
 	}
-	s.wait(ctx, signals)
+	s.wait(ctx)
 	s.shutdown()
 	endBackground()
 	// Each of them has ended its own listener; this is for one that never ran.
@@ -256,18 +331,14 @@ func (s *server) notify(state string) {
 	}
 }
 
-// wait handles signals and returns when it is time to stop.
-func (s *server) wait(ctx context.Context, signals <-chan os.Signal) {
+// wait reloads when it is asked to, and returns when it is time to stop.
+func (s *server) wait(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			s.logCause(context.Cause(ctx))
 			return
-		case sig := <-signals:
-			if sig != syscall.SIGHUP {
-				s.log.Info("stopping", "reason", sig.String())
-				return
-			}
+		case <-s.reloads:
 			s.reload()
 		}
 	}

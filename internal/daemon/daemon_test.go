@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -107,6 +108,39 @@ func TestStopSaysGoodbye(t *testing.T) {
 	}
 	if line, err := lines.ReadString('\n'); err != nil || !strings.HasPrefix(line, "* BYE") {
 		t.Errorf("at the end %q, %v", line, err)
+	}
+}
+
+// If this fails, a server whose disk hangs at the start does not end before it is killed.
+func TestBugStopWhileOpening(t *testing.T) {
+	c := testConfig(t)
+	if err := os.Mkdir(c.InDataDir("store"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// Opening it hangs until there is a writer.
+	format := filepath.Join(c.InDataDir("store"), "FORMAT")
+	if err := syscall.Mkfifo(format, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, Options{Config: c, Log: io.Discard}) }()
+	w, err := os.OpenFile(format, os.O_WRONLY, 0) // waits for the reader
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The store reads by now, and waits for the end of the file.
+	cancel()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	case <-time.After(testbed.Patience):
+		t.Error("the server goes on waiting for its disk")
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
