@@ -29,6 +29,7 @@ var ErrKeywords = errors.New("maildir: more than 26 keywords in a mailbox")
 type Writer struct {
 	folder *Folder
 	files  map[string]string // paths by key
+	last   int64             // the time in the name of the newest file, in seconds
 }
 
 // New is a message to be written.
@@ -99,6 +100,7 @@ func (w *Writer) index() error {
 			continue
 		}
 		w.files[key] = l.path
+		w.last = max(w.last, l.file.arrived())
 	}
 	return nil
 }
@@ -112,7 +114,9 @@ func keyOf(unique string) (string, bool) {
 // Known says whether there is a message with the key.
 func (w *Writer) Known(key string) bool { return w.files[key] != "" }
 
-// Add writes a message unless its key is known.
+// Add writes a message behind all others unless its key is known. Other programs take the
+// times in the names for the order of the messages, so there each is later than the one
+// before; the message's date is that of the file.
 func (w *Writer) Add(m New) error {
 	if !isKey(m.Key) {
 		return fmt.Errorf("maildir: bad key %q", m.Key)
@@ -125,7 +129,8 @@ func (w *Writer) Add(m New) error {
 		return err
 	}
 	keywordsLost := err
-	name := fileName{Unique: strconv.FormatInt(m.Date.Unix(), 10) + "." + m.Key + "." + ownHost, Letters: letters}
+	w.last = max(w.last+1, m.Date.Unix())
+	name := fileName{Unique: strconv.FormatInt(w.last, 10) + "." + m.Key + "." + ownHost, Letters: letters}
 	tmp := path.Join("tmp", name.Unique)
 	name.Size, name.Virtual, err = w.writeFile(tmp, m.Open)
 	if err != nil {

@@ -323,6 +323,46 @@ func TestMaildirThereAndBack(t *testing.T) {
 	}
 }
 
+// If this failed, messages would come back in another order than that of their UIDs, which
+// mail programs show.
+func TestBugOrderOfExport(t *testing.T) {
+	a := newAccount()
+	a.order = []string{"INBOX"}
+	add := func(i, seconds int) {
+		a.boxes["INBOX"] = append(a.boxes["INBOX"], stored{
+			key: fmt.Sprint("key", i*7%10), text: fmt.Sprintf("Subject: %d\r\n\r\n", i), date: time.Unix(int64(seconds), 0).UTC(),
+		})
+	}
+	for i, seconds := range []int{1_000_000_000, 1_000_000_000, 500_000_000, 1_000_000_001, -5} {
+		add(i, seconds)
+	}
+	dir := t.TempDir()
+	for range 2 {
+		dst, err := CreateMaildir(dir, maildir.PlusPlus)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Copy(t.Context(), dst, a, Options{}); err != nil {
+			t.Error(err)
+		}
+		if err := dst.Close(); err != nil {
+			t.Error(err)
+		}
+		b := newAccount()
+		if r, err := importMaildir(t.Context(), t, b, dir, Options{}); err != nil || r.Refused > 0 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		var have, want []string
+		for i := range a.boxes["INBOX"] {
+			have, want = append(have, b.boxes["INBOX"][i].text), append(want, a.boxes["INBOX"][i].text)
+		}
+		if !slices.Equal(have, want) {
+			t.Errorf("%q became %q", want, have)
+		}
+		add(len(want), 3) // and the next one comes behind them
+	}
+}
+
 // If this failed, a backup in mbox files would not be one.
 func TestMboxThereAndBack(t *testing.T) {
 	dir := t.TempDir()
