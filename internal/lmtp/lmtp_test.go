@@ -314,6 +314,16 @@ func TestCommandOrder(t *testing.T) {
 	c.expectEnd()
 }
 
+// If this failed, an unknown command would count as a known one with bad parameters.
+func TestBugUnknownCommand(t *testing.T) {
+	for _, line := range []string{"FOO", "FOOO", "FOOO x", "FOOBAR", "FOOBAR x", "STARTTLSX", "", " NOOP"} {
+		_, addr := start(t, newFakeMail(), Config{})
+		c := greeted(t, addr)
+		c.send(line + "\r\nNOOP\r\n")
+		c.expect("500 5.5.", "250 ")
+	}
+}
+
 // If this failed, lines that no MTA sends would be read in two ways, or fill the memory.
 func TestBadLines(t *testing.T) {
 	for _, line := range []string{

@@ -122,6 +122,8 @@ func (w *wire) nextCommand() error {
 		// A web page made somebody's browser talk to us; the rest of the request
 		// may be commands.
 		return w.bye("421 4.7.0 This is not HTTP")
+	case !isCommand(line):
+		line = []byte("\r\n") // the library takes it for an error of syntax, as it should that
 	}
 	line, w.size = cutSize(withoutRoute(line))
 	w.command = append(w.command[:0], qualify(line, w.server.config.Hostname)...)
@@ -132,6 +134,13 @@ func (w *wire) nextCommand() error {
 func (w *wire) bye(reply string) error {
 	w.out = append(append(w.out, reply...), "\r\n"...)
 	return io.EOF
+}
+
+// isCommand says whether a line begins with what could be a command of the library's. Others
+// are not recognised, which is 500 (RFC 5321 §4.2.4), and not 501 as the library has it.
+func isCommand(line []byte) bool {
+	verb, _, _ := bytes.Cut(line[:len(line)-2], []byte(" "))
+	return len(verb) == 4 || bytes.EqualFold(verb, []byte("STARTTLS"))
 }
 
 func hasVerb(line []byte, verb string) bool {
