@@ -14,24 +14,30 @@ import (
 )
 
 // TestMain fails if a goroutine is left. What Pebble leaves behind when it cannot be opened,
-// which many tests provoke, does not count: an engine that was not closed is found by
-// those of its own.
+// which many tests provoke, does not count: an engine that was not closed is found by the
+// others that it has.
 func TestMain(m *testing.M) {
-	ignore := []goleak.Option{goleak.IgnoreAnyFunction("tidemark/internal/store/embedded.(*fault).stopOpening")}
+	var ignore []goleak.Option
 	for _, name := range []string{
-		".(*ConcurrencyLimitScheduler).periodicGranter",
-		".Open",
-		".(*DB).flush",
-		".(*DB).collectTableStats",
-		".(*cleanupManager).mainLoop",
-		"/internal/genericcache.(*shard[...]).releaseLoop",
-		"/record.(*LogWriter).flushLoop",
-		"/sstable.(*RawColumnWriter).drainWriteQueue",
+		"tidemark/internal/store/embedded.(*fault).stopOpening",
+		"tidemark/internal/store/embedded.(*Engine).openPebble.func1",
+		pebblePath + ".(*ConcurrencyLimitScheduler).periodicGranter",
+		pebblePath + ".(*DB).collectTableStats",
+		pebblePath + ".(*DB).compact",
+		pebblePath + ".(*DB).flush",
+		pebblePath + ".(*DB).maybeScheduleDelayedFlush.func1",
+		pebblePath + ".(*cleanupManager).mainLoop",
+		pebblePath + "/internal/genericcache.(*shard[...]).releaseLoop",
+		pebblePath + "/record.(*LogWriter).flushLoop",
+		pebblePath + "/sstable.(*RawColumnWriter).drainWriteQueue",
+		pebblePath + "/sstable/blob.(*FileWriter).drainWriteQueue",
 	} {
-		ignore = append(ignore, goleak.IgnoreAnyFunction("github.com/cockroachdb/pebble/v2"+name))
+		ignore = append(ignore, goleak.IgnoreAnyFunction(name))
 	}
 	testbed.Main(m, ignore...)
 }
+
+const pebblePath = "github.com/cockroachdb/pebble/v2"
 
 // quiet drops what the engine logs.
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
