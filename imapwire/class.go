@@ -7,7 +7,6 @@ const (
 	classTag                  // ASTRING-CHAR without "+"
 	classList                 // list-char
 	classQuoted               // what may stand between DQUOTEs unescaped, octets of UTF-8 included
-	classField                // ftext of RFC 5322 §3.6.8: a header field's name
 	classObjectID             // objectid of RFC 8474 §7
 	classLabel                // letters, digits, "." and "-": names of items, keys and options
 )
@@ -33,9 +32,6 @@ func makeClasses() (t [256]uint8) {
 		}
 		if c != 0 && c != '\r' && c != '\n' && c != '"' && c != '\\' {
 			t[i] |= classQuoted
-		}
-		if printable && c != ':' {
-			t[i] |= classField
 		}
 		if isAlnum(c) || c == '_' || c == '-' {
 			t[i] |= classObjectID

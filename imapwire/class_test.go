@@ -19,7 +19,6 @@ func TestClasses(t *testing.T) {
 		{"ASTRING-CHAR", classAString, atom + "]"},
 		{"tag", classTag, strings.ReplaceAll(atom, "+", "") + "]"},
 		{"list-char", classList, atom + "]%*"},
-		{"ftext", classField, strings.ReplaceAll(atom, ":", "") + `]%*(){"\`},
 		{"objectid", classObjectID, alnum + "_-"},
 		{"label", classLabel, alnum + ".-"},
 	} {

@@ -315,6 +315,9 @@ func TestFetch(t *testing.T) {
 				body(imap.Section{Part: []uint32{3}, Text: imap.SectionBody}),
 				body(imap.Section{Part: []uint32{1}, Text: imap.SectionHeaderFieldsNot, Fields: []string{"X", "Y"}}),
 			}}},
+		{`FETCH 1 BODY[HEADER.FIELDS ("a:b" "" "x y")]`, &imap.Fetch{Set: set(1, 1), Items: []imap.FetchItem{
+			body(imap.Section{Text: imap.SectionHeaderFields, Fields: []string{"a:b", "", "x y"}}),
+		}}},
 		{"FETCH 1 (BINARY[1.2]<5.6> BINARY.PEEK[] BINARY.SIZE[3])", &imap.Fetch{Set: set(1, 1), Items: []imap.FetchItem{
 			{Kind: imap.FetchBinary, Section: imap.Section{Part: []uint32{1, 2}}, Partial: &imap.Partial{Offset: 5, Length: 6}},
 			{Kind: imap.FetchBinary, Peek: true},
@@ -324,7 +327,7 @@ func TestFetch(t *testing.T) {
 	checkBad(t, []string{
 		"FETCH 1", "FETCH 1 ", "FETCH 1 ()", "FETCH 1 (ALL)", "FETCH 1 FOO", "FETCH 1 (FLAGS", "FETCH 1 (FLAGS )", "FETCH 1 FLAGS UID", "FETCH 1 BODY.PEEK",
 		"FETCH 1 BODY[", "FETCH 1 BODY[0]", "FETCH 1 BODY[1.]", "FETCH 1 BODY[1TEXT]", "FETCH 1 BODY[MIME]", "FETCH 1 BODY[FOO]", "FETCH 1 BODY[1..2]",
-		"FETCH 1 BODY[HEADER.FIELDS]", "FETCH 1 BODY[HEADER.FIELDS ()]", `FETCH 1 BODY[HEADER.FIELDS ("a:b")]`, `FETCH 1 BODY[HEADER.FIELDS ("")]`,
+		"FETCH 1 BODY[HEADER.FIELDS]", "FETCH 1 BODY[HEADER.FIELDS ()]", "FETCH 1 BODY[HEADER.FIELDS (\"\x01\")]", "FETCH 1 BODY[HEADER.FIELDS (\"é\")]",
 		"FETCH 1 BODY[HEADER.FIELDS ({2}\r\n\r\n)]", "FETCH 1 BODY[]<0>", "FETCH 1 BODY[]<0.0>",
 		"FETCH 1 BODY[]<9223372036854775808.1>", "FETCH 1 BODY[]<0.1",
 		"FETCH 1 BINARY[TEXT]", "FETCH 1 BINARY[1.]", "FETCH 1 BINARY.SIZE[1]<0.1>", "FETCH 1 FLAGS[]", "FETCH 1 PREVIEW (FAST)",

@@ -211,12 +211,15 @@ func (d *Decoder) binaryPart() []uint32 {
 	return part
 }
 
-// fieldName reads a header-fld-name that is to be sent back in the response's label.
-// Only names that a field can have are taken (RFC 5322 §3.6.8).
+// fieldName reads a header-fld-name that is to be sent back in the response's label. It
+// may be any astring (RFC 9051 §9), also one that no field can have, but for octets with
+// which the label would not fit into a line of ASCII.
 func (d *Decoder) fieldName() string {
 	name := d.astring()
-	if name == "" || !allOf(name, classField) {
-		d.fail("invalid header field name")
+	for _, c := range []byte(name) {
+		if c < ' ' || c >= 0x7f {
+			d.fail("invalid header field name")
+		}
 	}
 	return name
 }

@@ -33,7 +33,7 @@ func TestCopyHeader(t *testing.T) {
 		if n := blankLine(header); n > 0 {
 			header = header[:n]
 		}
-		fields := rapid.SampledFrom([][]string{{"to"}, {"X", "To"}, {"none"}}).Draw(t, "fields")
+		fields := rapid.SampledFrom([][]string{{"to"}, {"X", "To"}, {"none"}, {""}}).Draw(t, "fields")
 		not := rapid.Bool().Draw(t, "not")
 		want := FilterHeader(nil, header, fields, not)
 		var got bytes.Buffer
@@ -44,4 +44,16 @@ func TestCopyHeader(t *testing.T) {
 			t.Fatalf("of %q: %q, want %q", header, got.Bytes(), want)
 		}
 	})
+}
+
+// If this failed, lines that are no fields would be returned to who asks for a field that
+// cannot be: BODY[HEADER.FIELDS ("" "a:b")].
+func TestBugImpossibleFields(t *testing.T) {
+	header := []byte("no field\r\na: b: c\r\n: empty\r\n x\r\n\r\n")
+	if got := FilterHeader(nil, header, []string{"", "a:b", "x y"}, false); string(got) != "\r\n" {
+		t.Errorf("got %q", got)
+	}
+	if got := FilterHeader(nil, header, []string{"", "a:b"}, true); !bytes.Equal(got, header) {
+		t.Errorf("the others are %q", got)
+	}
 }

@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -96,9 +97,11 @@ func FilterHeader(dst, header []byte, fields []string, not bool) []byte {
 	}
 }
 
-// fieldMatcher returns a function that says whether a name is one of fields. Long
-// lists are looked up in a map, so that their cost is not multiplied by the header's.
+// fieldMatcher returns a function that says whether a name is one of fields. A line that
+// is no field has none, and so is not the one whose name is empty. Long lists are looked
+// up in a map, so that their cost is not multiplied by the header's.
 func fieldMatcher(fields []string) func(name []byte) bool {
+	fields = slices.DeleteFunc(slices.Clone(fields), func(f string) bool { return f == "" })
 	const few = 8
 	if len(fields) <= few {
 		return func(name []byte) bool {
