@@ -250,29 +250,6 @@ func mixedWorkload(o *options) workload {
 	}
 }
 
-// growthWorkload asks the same of mailboxes of which each is ten times the one before.
-func growthWorkload(o *options) workload {
-	sizes := []int{max(o.messages/100, 10), max(o.messages/10, 10), o.messages}
-	if o.big {
-		sizes = append(sizes, 10*o.messages)
-	}
-	w := workload{name: "growth", run: func(t *turn) error { return t.runGrowth(sizes) }}
-	for _, size := range sizes {
-		w.data = append(w.data, growthMailbox(o, size))
-		for _, q := range growthQuestions {
-			w.rows = append(w.rows, row{name: fmt.Sprintf("growth: %s at %s", q.name, number(size)), unit: millis, op: "command"})
-		}
-	}
-	return w
-}
-
-func growthMailbox(o *options, size int) mailbox {
-	if size == o.messages {
-		return o.bigMailbox()
-	}
-	return sized(fmt.Sprintf("growth%d", size), size)
-}
-
 // number writes n with a comma between thousands.
 func number(n int) string {
 	if n < 1000 {
