@@ -20,8 +20,8 @@ const (
 	maxSize    = 8 << 20
 )
 
-// Interval is the time between one message and the next.
-const Interval = 5 * time.Minute
+// interval is the time between one message and the next.
+const interval = 5 * time.Minute
 
 // Generator makes messages. Message i depends on the generator's fields and i alone.
 type Generator struct {
@@ -31,13 +31,13 @@ type Generator struct {
 	Limit int
 }
 
-// Start is the date of message 0.
-func Start() time.Time { return time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC) }
+// start is the date of message 0.
+func start() time.Time { return time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // Date returns the date of message i, out of order by up to a day as real mail is.
 func (g Generator) Date(i int) time.Time {
 	jitter := time.Duration(g.rand(i, 1).IntN(48*60)-24*60) * time.Minute
-	return Start().Add(time.Duration(i)*Interval + jitter)
+	return start().Add(time.Duration(i)*interval + jitter)
 }
 
 // Seen says whether message i has been read: four of five have.
