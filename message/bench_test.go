@@ -72,7 +72,7 @@ func BenchmarkEnvelope(b *testing.B) {
 	b.SetBytes(int64(len(header)))
 	b.ReportAllocs()
 	for b.Loop() {
-		ParseEnvelope(header)
+		parseEnvelope(header)
 	}
 }
 

@@ -1,7 +1,6 @@
 package message
 
 import (
-	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -18,14 +17,9 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// CharsetReader returns a reader of r's text as valid UTF-8. A label that is missing
-// or not known is read as UTF-8, and so is US-ASCII; octets that are not UTF-8 are
+// charsetDecoder returns what turns text of a charset into valid UTF-8. A label that is
+// missing or not known is read as UTF-8, and so is US-ASCII; octets that are not UTF-8 are
 // then taken one by one for windows-1252.
-func CharsetReader(label string, r io.Reader) io.Reader {
-	return transform.NewReader(r, charsetDecoder(label))
-}
-
-// charsetDecoder returns what turns text of a charset into valid UTF-8.
 func charsetDecoder(label string) transform.Transformer {
 	if e := lookupCharset(label); e != nil {
 		return e.NewDecoder()

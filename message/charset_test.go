@@ -5,10 +5,12 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"golang.org/x/text/transform"
 )
 
 // If this fails, mail in the charsets that are in use is not readable or not found.
-func TestCharsetReader(t *testing.T) {
+func TestCharsets(t *testing.T) {
 	for _, c := range []struct{ label, in, want string }{
 		{"", "café", "café"},
 		{"utf-8", "a\xc3\xa4\xe4b\xc3", "aääbÃ"},
@@ -48,10 +50,15 @@ func TestCharsetReader(t *testing.T) {
 		{"utf-7", "\x80", "\uFFFD"},
 	} {
 		for _, r := range []io.Reader{strings.NewReader(c.in), iotest.OneByteReader(strings.NewReader(c.in))} {
-			got, err := io.ReadAll(CharsetReader(c.label, r))
+			got, err := io.ReadAll(charsetReader(c.label, r))
 			if err != nil || string(got) != c.want {
 				t.Errorf("%q as %s: got %q, want %q, %v", c.in, c.label, got, c.want, err)
 			}
 		}
 	}
+}
+
+// charsetReader returns a reader of r's text as UTF-8.
+func charsetReader(label string, r io.Reader) io.Reader {
+	return transform.NewReader(r, charsetDecoder(label))
 }

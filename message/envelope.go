@@ -2,23 +2,9 @@ package message
 
 import "tidemark/imap"
 
-// ParseEnvelope reads an ENVELOPE from a header section (RFC 9051 §7.5.2). Of
-// fields that may stand once only the first counts; address fields that stand
-// several times are read as one list.
-func ParseEnvelope(header []byte) *imap.Envelope {
-	var e envelopeReader
-	for {
-		f, rest, ok := nextField(header)
-		if !ok {
-			return e.finish()
-		}
-		var buf [maxFieldName]byte
-		e.field(f.lowerName(&buf), f.value)
-		header = rest
-	}
-}
-
-// envelopeReader gathers an envelope from the fields as they come.
+// envelopeReader gathers an ENVELOPE from the fields of a header section as they come (RFC
+// 9051 §7.5.2). Of fields that may stand once only the first counts; address fields that
+// stand several times are read as one list.
 type envelopeReader struct {
 	env  imap.Envelope
 	text struct{ date, subject, inReplyTo, messageID string }

@@ -64,19 +64,3 @@ func TestParamLimits(t *testing.T) {
 		t.Errorf("a value of %d octets", len(p[0].Value))
 	}
 }
-
-// If this fails, searches and downloads have wrong file names.
-func TestDecodeParam(t *testing.T) {
-	for _, c := range []struct{ name, value, want string }{
-		{"filename", "a.txt", "a.txt"},
-		{"filename", "=?utf-8?q?r=C3=A9?=.txt", "ré.txt"},
-		{"filename*", "utf-8''r%C3%A9sum%c3%a9", "résumé"},
-		{"filename*", "iso-8859-1'fr'r%E9", "ré"},
-		{"filename*", "no-quotes%20here", "no-quotes here"},
-		{"filename*", "''%4", "%4"},
-	} {
-		if got := DecodeParam(imap.Param{Name: c.name, Value: c.value}); got != c.want {
-			t.Errorf("%s=%q: got %q, want %q", c.name, c.value, got, c.want)
-		}
-	}
-}

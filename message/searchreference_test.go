@@ -61,7 +61,7 @@ func textsSlowly(t *testing.T, body []byte, p *Part) []string {
 	}
 	if lookupCharset(p.Charset) != nil {
 		var err error
-		if body, err = io.ReadAll(CharsetReader(p.Charset, bytes.NewReader(body))); err != nil {
+		if body, err = io.ReadAll(charsetReader(p.Charset, bytes.NewReader(body))); err != nil {
 			t.Fatal(err)
 		}
 	}

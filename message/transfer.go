@@ -367,3 +367,14 @@ func (d *quotedPrintableDecoder) count(src []byte) int64 {
 	d.counted = d.decode(d.counted[:0], src)
 	return int64(len(d.counted))
 }
+
+// unhex returns the value of a hexadecimal digit, -1 if c is none.
+func unhex(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'a' <= lower(c) && lower(c) <= 'f':
+		return int(lower(c)-'a') + 10
+	}
+	return -1
+}
