@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"tidemark/internal/store"
 	"tidemark/internal/store/storetest"
@@ -209,6 +210,75 @@ func TestTornLog(t *testing.T) {
 	name := newest(t, disk, ".log")
 	clear(content(t, disk, name)[len(content(t, disk, name))-10:])
 	e, err := Open("store", smallOptions(disk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// tableBlocker keeps tables from being written until it is closed.
+type tableBlocker chan struct{}
+
+func (tableBlocker) String() string { return "tableBlocker" }
+
+// MaybeError implements errorfs.Injector. It injects nothing.
+func (b tableBlocker) MaybeError(op errorfs.Op) error {
+	if op.Kind == errorfs.OpCreate && strings.HasSuffix(op.Path, ".sst") {
+		<-b
+	}
+	return nil
+}
+
+// logsOf returns the logs of a store.
+func logsOf(t *testing.T, disk *vfs.MemFS) []string {
+	return slices.DeleteFunc(listFiles(t, disk, "store/keys"), func(name string) bool { return !strings.HasSuffix(name, ".log") })
+}
+
+// storeWithLogs returns the disk of a store that crashed with three logs to be replayed.
+func storeWithLogs(t *testing.T) *vfs.MemFS {
+	disk, blocker := vfs.NewCrashableMem(), make(tableBlocker)
+	e, err := Open("store", smallOptions(errorfs.Wrap(disk, blocker)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; len(logsOf(t, disk)) < 3 && i < 100; i++ {
+		err := e.Update(t.Context(), 1, func(tx store.Tx) error {
+			tx.Set([]byte{byte(i)}, make([]byte, 20_000))
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	crashed := disk.CrashClone(vfs.CrashCloneCfg{})
+	close(blocker)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return crashed
+}
+
+// If this fails, a log file that somebody removed takes acknowledged mail with it, and
+// nobody is told.
+func TestBugLogMissing(t *testing.T) {
+	disk := storeWithLogs(t)
+	whole := disk.CrashClone(vfs.CrashCloneCfg{})
+	logs := logsOf(t, disk)
+	if len(logs) != 3 {
+		t.Fatalf("logs are %q", logs)
+	}
+	if err := disk.Remove(logs[1]); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // it is not forgotten
+		_, err := Open("store", smallOptions(disk))
+		if !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "missing between "+disk.PathBase(logs[0])) {
+			t.Errorf("open: %v", err)
+		}
+	}
+	e, err := Open("store", smallOptions(whole))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,10 +22,11 @@ type guardedFS struct {
 	space *space
 	// What fails in the background is tried again by Pebble, at once and for ever.
 	flushes, compactions strikes
+	gap                  logGap
 }
 
 func newGuardedFS(fs vfs.FS, f *fault, s *space) *guardedFS {
-	return &guardedFS{FS: fs, fault: f, space: s}
+	return &guardedFS{FS: fs, fault: f, space: s, gap: logGap{fs: fs}}
 }
 
 // role is what a file is for, and with it what an error means.
@@ -118,6 +119,20 @@ func (g *guardedFS) open(name string, c vfs.DiskWriteCategory, create func() (vf
 		f.File = vfs.NewMemFile(nil)
 	}
 	return f, nil
+}
+
+// Open implements vfs.FS. What is read needs no guard, but for files of values and for logs,
+// which Pebble reads only while it is being opened.
+func (g *guardedFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	switch {
+	case roleOf(name) == roleValue:
+		return g.openValue(name, opts...)
+	case strings.HasSuffix(name, ".log"):
+		if err := g.gap.check(name); err != nil {
+			return nil, err
+		}
+	}
+	return g.FS.Open(name, opts...)
 }
 
 // isCompaction tells by Pebble's names for them whether a file is the work of a

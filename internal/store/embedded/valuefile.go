@@ -121,15 +121,15 @@ func checkValueFiles(fs vfs.FS, keys string, db *pebble.DB) error {
 // errMissing is said of files of values in the place of fs.ErrNotExist.
 var errMissing = errors.New("file is missing")
 
-// Open implements vfs.FS. Pebble panics when it opens a file of values that is missing or
-// whose footer is damaged, so such a file is called unreadable here. The footer is a
-// checksum (4 bytes), which covers what follows, and ends with a magic number.
-func (g *guardedFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+// openValue opens a file of values to be read. Pebble panics when it opens one that is
+// missing or whose footer is damaged, so such a file is called unreadable here. The footer
+// is a checksum (4 bytes), which covers what follows, and ends with a magic number.
+func (g *guardedFS) openValue(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	f, err := g.FS.Open(name, opts...)
-	if errors.Is(err, os.ErrNotExist) && roleOf(name) == roleValue {
+	if errors.Is(err, os.ErrNotExist) {
 		return nil, &os.PathError{Op: "open", Path: name, Err: errMissing}
 	}
-	if err != nil || roleOf(name) != roleValue || footerOK(f) {
+	if err != nil || footerOK(f) {
 		return f, err
 	}
 	_ = f.Close()
