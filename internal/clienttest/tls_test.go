@@ -190,7 +190,7 @@ func TestTestSSL(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "findings.json")
-			ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*patience) // it starts thousands of programs
 			defer cancel()
 			all := slices.Concat([]string{"--quiet", "--color", "0", "--warnings", "off", "--nodns", "none", "--ip", "127.0.0.1",
 				"--connect-timeout", "180", "--openssl-timeout", "180", "--add-ca", s.caFile(), "--jsonfile", file}, checks, args)
