@@ -310,79 +310,107 @@ func TestSelection(t *testing.T) {
 	}
 }
 
-// If it fails, a renewed certificate is not served, a half-written one takes the
-// server down, or sessions outlive the certificate they were made under.
-func TestReload(t *testing.T) {
-	a, dir := newAuthority(t), t.TempDir()
-	pair := Pair{filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")}
-	end := time.Now().Add(100 * day)
-	a.issue(t, pair, ecdsaKey(t), "a.example", end)
-	var log bytes.Buffer
-	now := time.Now()
-	registry := prometheus.NewRegistry()
-	m := newManager(t, Options{
-		Pairs: []Pair{pair}, SessionTickets: true, Log: slog.New(slog.NewTextHandler(&log, nil)),
-		Now: func() time.Time { return now }, Registerer: registry,
+// reloading is a manager of one certificate and a client that resumes its sessions.
+type reloading struct {
+	*authority
+	pair     Pair
+	end      time.Time // of the certificates
+	m        *Manager
+	config   *tls.Config // of m, the same for all connections
+	now      time.Time   // the manager's
+	log      bytes.Buffer
+	registry *prometheus.Registry
+	client   *tls.Config
+}
+
+func newReloading(t *testing.T) *reloading {
+	t.Helper()
+	dir := t.TempDir()
+	r := &reloading{
+		authority: newAuthority(t),
+		pair:      Pair{filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")},
+		end:       time.Now().Add(100 * day),
+		now:       time.Now(),
+		registry:  prometheus.NewRegistry(),
+	}
+	r.client = &tls.Config{RootCAs: r.pool, ServerName: "a.example", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	r.issue(t, r.pair, ecdsaKey(t), "a.example", r.end)
+	r.m = newManager(t, Options{
+		Pairs: []Pair{r.pair}, SessionTickets: true, Log: slog.New(slog.NewTextHandler(&r.log, nil)),
+		Now: func() time.Time { return r.now }, Registerer: r.registry,
 	})
-	config := m.TLSConfig("imap")
-	client := &tls.Config{RootCAs: a.pool, ServerName: "a.example", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
-	connect := func(resumed bool) string {
-		t.Helper()
-		c, s, err := handshake(t, config, client)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c.DidResume != resumed {
-			t.Errorf("resumed: %v", c.DidResume)
-		}
-		if !m.Served(&s).Equal(c.PeerCertificates[0]) {
-			t.Error("Served names another certificate")
-		}
-		return c.PeerCertificates[0].SerialNumber.String()
-	}
+	r.config = r.m.TLSConfig("imap")
+	return r
+}
 
-	first := connect(false)
-	m.poll()
-	if connect(true) != first {
-		t.Error("another certificate without a change")
-	}
-
-	cert, err := os.ReadFile(pair.Cert)
+// connect returns the serial number of the certificate that a client is shown, whose
+// session must be resumed or not.
+func (r *reloading) connect(t *testing.T, resumed bool) string {
+	t.Helper()
+	c, s, err := handshake(t, r.config, r.client)
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeTest(t, pair.Cert, cert[:len(cert)/2])
-	m.poll()
-	m.poll()
-	if connect(true) != first || strings.Count(log.String(), "those in use stay") != 1 {
-		t.Errorf("broken file: %s", log.String())
+	if c.DidResume != resumed {
+		t.Errorf("resumed: %v", c.DidResume)
 	}
-	if err := m.Reload(); err == nil {
+	if !r.m.Served(&s).Equal(c.PeerCertificates[0]) {
+		t.Error("Served names another certificate")
+	}
+	return c.PeerCertificates[0].SerialNumber.String()
+}
+
+// If it fails, a renewed certificate is not served, a half-written one takes the
+// server down, or sessions outlive the certificate they were made under.
+func TestReload(t *testing.T) {
+	r := newReloading(t)
+	first := r.connect(t, false)
+	r.m.poll()
+	if r.connect(t, true) != first {
+		t.Error("another certificate without a change")
+	}
+
+	cert, err := os.ReadFile(r.pair.Cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeTest(t, r.pair.Cert, cert[:len(cert)/2])
+	r.m.poll()
+	r.m.poll()
+	if r.connect(t, true) != first || strings.Count(r.log.String(), "those in use stay") != 1 {
+		t.Errorf("broken file: %s", r.log.String())
+	}
+	if err := r.m.Reload(); err == nil {
 		t.Error("Reload does not tell of a broken file")
 	}
-	if got := metricValue(t, registry, "tidemark_certificate_reload_failures_total"); got != 2 {
+	if got := metricValue(t, r.registry, "tidemark_certificate_reload_failures_total"); got != 2 {
 		t.Errorf("%v failures counted", got)
 	}
 
-	a.issue(t, pair, ecdsaKey(t), "a.example", end)
-	m.poll()
-	second := connect(false)
-	if second == first {
+	r.issue(t, r.pair, ecdsaKey(t), "a.example", r.end)
+	r.m.poll()
+	if r.connect(t, false) == first {
 		t.Error("the new certificate is not served")
 	}
+}
 
-	now = now.Add(ticketLife + time.Minute)
-	m.poll()
-	if connect(true) != second {
-		t.Error("another certificate after rotation")
+// If it fails, session tickets stay good for ever, so that a key stolen today reads what was
+// sent long ago, or each change of keys costs everybody a handshake.
+func TestTicketKeysChange(t *testing.T) {
+	r := newReloading(t)
+	first := r.connect(t, false)
+	r.now = r.now.Add(ticketLife + time.Minute)
+	r.m.poll()
+	if r.connect(t, true) != first {
+		t.Error("another certificate after the change of keys")
 	}
-	now = now.Add(ticketLife + time.Minute)
-	m.poll()
-	now = now.Add(ticketLife + time.Minute)
-	m.poll()
-	connect(false)
-	if len(m.tickets.keys) != 2 {
-		t.Errorf("%d ticket keys", len(m.tickets.keys))
+	for range 2 {
+		r.now = r.now.Add(ticketLife + time.Minute)
+		r.m.poll()
+	}
+	r.connect(t, false)
+	if len(r.m.tickets.keys) != 2 {
+		t.Errorf("%d ticket keys", len(r.m.tickets.keys))
 	}
 }
 
