@@ -88,8 +88,8 @@ func checkFormat(fs vfs.FS, dir string) error {
 		return err
 	}
 	if text != formatText && text != wholeFormat {
-		return fmt.Errorf("%w: %s says %q, but this program knows only %q",
-			store.ErrFormat, formatFile, strings.TrimSpace(text), strings.TrimSpace(formatText))
+		return fmt.Errorf("%w: %s says %q, but this program knows %q and %q only",
+			store.ErrFormat, formatFile, strings.TrimSpace(text), strings.TrimSpace(wholeFormat), strings.TrimSpace(formatText))
 	}
 	return nil
 }
