@@ -53,7 +53,7 @@ func openService(ctx context.Context, o ServiceOptions) (s admin.Service, closeS
 	if owner != nil && os.Geteuid() == 0 {
 		return startHelper(ctx, o, owner)
 	}
-	st, err := openAdminStorage(o.Config, o.Warnings)
+	st, err := awaitStorage(ctx, func() (*storage, error) { return openAdminStorage(o.Config, o.Warnings) })
 	if err != nil {
 		return nil, nil, explainDenied(owner, err)
 	}

@@ -39,9 +39,6 @@ var ErrStorageFailed = errors.New("storage failed")
 // time left to close the store.
 const stopTime = 9 * time.Second
 
-// openTime is how long a store that is being opened is waited for after a signal.
-const openTime = 2 * time.Second
-
 // closeTime is how long the store may take to close. It gives itself half as long for
 // what it can do without, so only a disk that hangs needs more.
 const closeTime = 20 * time.Second
@@ -157,41 +154,25 @@ func (s *server) heed(ctx context.Context, signals <-chan os.Signal) {
 	}
 }
 
-// open opens the storage, which stays nil if ctx ends and the disk hangs: that does not
-// care for contexts. What the process leaves behind then is what a crash leaves.
-func (s *server) open(ctx context.Context) error {
-	type result struct {
-		storage *storage
-		err     error
-	}
-	opened := make(chan result, 1)
-	go func() {
-		var r result
+// open opens the storage. It stays nil if ctx ends and the disk hangs.
+func (s *server) open(ctx context.Context) (err error) {
+	s.storage, err = awaitStorage(ctx, func() (st *storage, err error) {
 		// A command may be at work, or the server before this one about to end.
-		r.err = whileInUse(ctx, func() (err error) {
-			r.storage, err = openStorage(s.o.Config, storageOptions{
+		err = whileInUse(ctx, func() (err error) {
+			st, err = openStorage(s.o.Config, storageOptions{
 				Logger:     s.log,
 				Registerer: s.registry,
 				Failed:     func(err error) { s.stop(fmt.Errorf("%w: %w", ErrStorageFailed, err)) },
 			})
 			return err
 		})
-		opened <- r
-	}()
-	var late <-chan time.Time // never, until ctx ends
-	ended := ctx.Done()
-	for {
-		select {
-		case r := <-opened:
-			s.storage = r.storage
-			return r.err
-		case <-ended:
-			ended, late = nil, time.After(openTime)
-		case <-late:
-			s.logCause(context.Cause(ctx))
-			return nil
-		}
+		return st, err
+	})
+	if errors.Is(err, errNotAwaited) {
+		s.logCause(context.Cause(ctx))
+		return nil
 	}
+	return err
 }
 
 // closeStorage closes the storage, unless the disk hangs.

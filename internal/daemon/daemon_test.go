@@ -111,36 +111,42 @@ func TestStopSaysGoodbye(t *testing.T) {
 	}
 }
 
-// If this fails, a server whose disk hangs at the start does not end before it is killed.
+// If this fails, a server or command whose disk hangs at the start does not end before it is
+// killed.
 func TestBugStopWhileOpening(t *testing.T) {
 	c := testConfig(t)
 	if err := os.Mkdir(c.InDataDir("store"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	// Opening it hangs until there is a writer.
+	// Opening it hangs until there is a writer, and reading it until the writer ends.
 	format := filepath.Join(c.InDataDir("store"), "FORMAT")
 	if err := syscall.Mkfifo(format, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, Options{Config: c, Log: io.Discard}) }()
-	w, err := os.OpenFile(format, os.O_WRONLY, 0) // waits for the reader
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The store reads by now, and waits for the end of the file.
-	cancel()
-	select {
-	case err := <-ended:
+	for name, run := range map[string]func(context.Context) error{
+		"server": func(ctx context.Context) error { return Run(ctx, Options{Config: c, Log: io.Discard}) },
+		"command": func(ctx context.Context) error {
+			_, _, err := OpenService(ctx, ServiceOptions{Config: c, Warnings: io.Discard})
+			if !errors.Is(err, context.Canceled) {
+				return err
+			}
+			return nil
+		},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- run(ctx) }()
+		w, err := os.OpenFile(format, os.O_WRONLY, 0) // waits for the reader
 		if err != nil {
-			t.Errorf("Run: %v", err)
+			t.Fatal(err)
 		}
-	case <-time.After(testbed.Patience):
-		t.Error("the server goes on waiting for its disk")
-	}
-	if err := w.Close(); err != nil {
-		t.Error(err)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -67,6 +67,38 @@ func openStorage(c *config.Config, o storageOptions) (s *storage, err error) {
 	return s, nil
 }
 
+// openTime is how long a store that is being opened is waited for after a signal.
+const openTime = 2 * time.Second
+
+// errNotAwaited says that the opening of the storage hangs.
+var errNotAwaited = errors.New("the storage does not answer")
+
+// awaitStorage calls open, and gives up soon after ctx has ended, for which a disk that
+// hangs does not care. What the process leaves behind then is what a crash leaves.
+func awaitStorage(ctx context.Context, open func() (*storage, error)) (*storage, error) {
+	type result struct {
+		storage *storage
+		err     error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		s, err := open()
+		opened <- result{s, err}
+	}()
+	var late <-chan time.Time // never, until ctx ends
+	ended := ctx.Done()
+	for {
+		select {
+		case r := <-opened:
+			return r.storage, r.err
+		case <-ended:
+			ended, late = nil, time.After(openTime)
+		case <-late:
+			return nil, fmt.Errorf("%w: %w", errNotAwaited, context.Cause(ctx))
+		}
+	}
+}
+
 // openError says what can be done about a store that cannot be opened.
 func openError(dir string, err error) error {
 	switch {
