@@ -118,7 +118,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := s.open(ctx); err != nil || s.storage == nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.closeStorage()) }()
+	defer func() {
+		if cerr := s.closeStorage(); !errors.Is(err, ErrStorageFailed) { // else it says the same
+			err = errors.Join(err, cerr)
+		}
+	}()
 	if err := s.build(func() error { return errors.Join(context.Cause(ctx), s.storage.probe()) }); err != nil {
 		return err
 	}

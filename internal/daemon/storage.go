@@ -104,9 +104,12 @@ func openError(dir string, err error) error {
 	switch {
 	case errors.Is(err, store.ErrFull), errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		return fmt.Errorf("%w: %w; make room on the disk of %s: without any the server cannot start", ErrStorageFailed, err, dir)
-	case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrFailed), errors.Is(err, unix.EIO):
+	case errors.Is(err, store.ErrCorrupt):
 		return fmt.Errorf("%w: %w; nothing in it was changed: look for errors of the disk, "+
 			"keep a copy of %s, and restore it from a backup or a snapshot", ErrStorageFailed, err, dir)
+	case errors.Is(err, store.ErrFailed), errors.Is(err, unix.EIO):
+		return fmt.Errorf("%w: %w; look for errors of the disk of %s, and start again when it can be "+
+			"read and written", ErrStorageFailed, err, dir)
 	}
 	return err
 }

@@ -59,6 +59,10 @@ func TestBugFullDiskIsNoSlip(t *testing.T) {
 	if !errors.Is(full, ErrStorageFailed) || !strings.Contains(full.Error(), "make room on the disk of data") {
 		t.Errorf("no room in the store: %v", full)
 	}
+	failed := openError("data", fmt.Errorf("open store: %w", store.ErrFailed))
+	if !errors.Is(failed, ErrStorageFailed) || strings.Contains(failed.Error(), "backup") {
+		t.Errorf("a disk that cannot be written: %v", failed)
+	}
 	for errno, want := range map[syscall.Errno]bool{syscall.ENOSPC: true, syscall.EDQUOT: true, syscall.EIO: true, syscall.EACCES: false} {
 		err := openError("data", &os.PathError{Op: "write", Path: "lock", Err: errno})
 		if have := errors.Is(err, ErrStorageFailed); have != want {
