@@ -114,7 +114,7 @@ func keyOf(unique string) (string, bool) {
 // Known says whether there is a message with the key.
 func (w *Writer) Known(key string) bool { return w.files[key] != "" }
 
-// Add writes a message behind all others unless its key is known. Other programs take the
+// Add writes a message after all others unless its key is known. Other programs take the
 // times in the names for the order of the messages, so there each is later than the one
 // before; the message's date is that of the file.
 func (w *Writer) Add(m New) error {

@@ -359,7 +359,7 @@ func TestBugOrderOfExport(t *testing.T) {
 		if !slices.Equal(have, want) {
 			t.Errorf("%q became %q", want, have)
 		}
-		add(len(want), 3) // and the next one comes behind them
+		add(len(want), 3) // and the next one comes after them
 	}
 }
 

@@ -138,7 +138,7 @@ func (e *Engine) stopWork() {
 }
 
 // openPebble opens Pebble and looks whether its files are there. Pebble panics if a
-// directory cannot be synced, and when the opening fails behind a flush, because what it
+// directory cannot be synced, and when the opening fails after a flush, because what it
 // does in the background goes on. It expects that the process ends if its manifest cannot
 // be written, be it by a compaction that begins when it has just been opened. From the
 // flush on it is therefore left as it is, with a goroutine that never goes on.

@@ -35,7 +35,7 @@ func TestMemTablesLeaveTheCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	var m *pebble.Metrics
-	for range 100 { // a compaction that ends behind the reading takes the blocks of its tables with it
+	for range 100 { // a compaction that ends after the reading takes the blocks of its tables with it
 		for range 2 {
 			err := e.View(t.Context(), 1, func(r store.Reader) error {
 				_, err := r.Get(fmt.Append(nil, values/2))
