@@ -19,7 +19,7 @@ func (e *Engine) Accounts(ctx context.Context, fn func(store.AccountID) error) e
 		return err
 	}
 	defer e.exit()
-	snapshot := e.db.NewSnapshot()
+	snapshot := e.anchor.newSnapshot()
 	defer snapshot.Close()
 	var ids []store.AccountID
 	var damage []error

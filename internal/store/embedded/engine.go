@@ -35,6 +35,7 @@ type Engine struct {
 	fs       *guardedFS
 	dir      string
 	db       *pebble.DB
+	anchor   *anchor
 	lock     *pebble.Lock
 	accounts *accountTable
 	space    *space
@@ -115,6 +116,7 @@ func (e *Engine) openParts() error {
 		return openError(err)
 	}
 	e.files, e.db, e.lock = files, db, lock
+	e.anchor = &anchor{db: db}
 	e.startWork()
 	return nil
 }
@@ -193,6 +195,7 @@ func (e *Engine) Close() error {
 		e.flush()
 	}
 	e.fault.unblock()
+	e.anchor.lift()
 	err := errors.Join(e.db.Close(), e.files.close())
 	if err == nil && e.failure() == nil {
 		err = sealManifest(e.fs, e.dir)

@@ -118,6 +118,7 @@ func (r *reclaimer) compact(ctx context.Context, first, last store.AccountID) er
 	e := r.engine
 	e.space.reclaiming.Store(true)
 	defer e.space.reclaiming.Store(false)
+	e.anchor.lift()
 	for _, space := range []byte{spaceBody, spaceInfo} {
 		start, end := appendPrefix(nil, space, first), appendEnd(nil, space, last, nil)
 		if err := e.db.Compact(ctx, start, end, false); err != nil {

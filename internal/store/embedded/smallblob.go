@@ -114,7 +114,7 @@ func (e *Engine) openSmallBlob(account store.AccountID, id store.BlobID) (store.
 	b := &smallBlob{engine: e, account: account, id: id, number: -1}
 	var from source = e.db
 	if pieces(id) > 1 {
-		b.snapshot = e.db.NewSnapshot()
+		b.snapshot = e.anchor.newSnapshot()
 		from = b.snapshot
 	}
 	if err := b.read(from, 0); err != nil {

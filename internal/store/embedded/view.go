@@ -36,7 +36,7 @@ func (e *Engine) withSnapshot(ctx context.Context, id store.AccountID, fn func(*
 
 // snapshot returns the account's newest state when all of it is durable.
 func (e *Engine) snapshot(ctx context.Context, id store.AccountID) (*pebble.Snapshot, error) {
-	snapshot := e.db.NewSnapshot()
+	snapshot := e.anchor.newSnapshot()
 	// The order matters: see account.last.
 	if c := e.accounts.pending(id); c != nil {
 		if err := c.wait(ctx); err != nil {
