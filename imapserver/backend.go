@@ -182,9 +182,10 @@ type Mailbox interface {
 	// only, and fn must not wait for anything. An error of fn ends it and is returned.
 	Summaries(ctx context.Context, msgs []Details, fn func(i int, s Summary) error) error
 
-	// Message opens one message's content. It fails with EXPUNGEISSUED when the
-	// message is no longer there.
-	Message(ctx context.Context, msg Details) (Message, error)
+	// Messages opens the messages' content, one after the other in their order. Each must
+	// be closed. The error of one, EXPUNGEISSUED when it is no longer there, is not that
+	// of the others.
+	Messages(ctx context.Context, msgs []Details) iter.Seq2[Message, error]
 
 	// Store changes flags in one transaction.
 	Store(ctx context.Context, c StoreChange) (StoreResult, error)

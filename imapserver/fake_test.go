@@ -261,7 +261,17 @@ func (s *fakeSession) Summaries(_ context.Context, msgs []Details, fn func(int, 
 	return nil
 }
 
-func (s *fakeSession) Message(_ context.Context, msg Details) (Message, error) {
+func (s *fakeSession) Messages(_ context.Context, msgs []Details) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		for _, msg := range msgs {
+			if !yield(s.message(msg)) {
+				return
+			}
+		}
+	}
+}
+
+func (s *fakeSession) message(msg Details) (Message, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	content, ok := s.content[imap.UID(msg.Email)]

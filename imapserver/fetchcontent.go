@@ -12,11 +12,17 @@ import (
 
 // answerContent answers for messages whose content is asked for, one by one.
 func (f *fetcher) answerContent(ctx context.Context, batch []fetchRow) error {
-	for _, r := range batch {
-		if err := ctx.Err(); err != nil {
-			return err
+	details := make([]Details, len(batch))
+	for i := range batch {
+		details[i] = batch[i].details
+	}
+	i := -1
+	for msg, err := range f.mailbox.Messages(ctx, details) {
+		i++
+		r := &batch[i]
+		if err == nil {
+			err = f.answerMessage(ctx, r, msg)
 		}
-		err := f.answerMessage(ctx, r)
 		switch {
 		case isExpungeIssued(err):
 			f.gone = true
@@ -51,14 +57,10 @@ func isExpungeIssued(err error) bool {
 	return ok && refusal.Code == imap.CodeExpungeIssued
 }
 
-// answerMessage sends the response for one message. Everything that can fail is done
+// answerMessage sends the response for one message, and closes it. Everything that can fail is done
 // before its first octet is written, except for reading the content itself: its
 // size has been promised then, and a failure ends the connection.
-func (f *fetcher) answerMessage(ctx context.Context, r fetchRow) error {
-	msg, err := f.mailbox.Message(ctx, r.details)
-	if err != nil {
-		return err
-	}
+func (f *fetcher) answerMessage(ctx context.Context, r *fetchRow, msg Message) error {
 	defer func() {
 		if err := msg.Close(); err != nil {
 			f.log.Error("closing a message", "error", err)
@@ -78,7 +80,7 @@ func (f *fetcher) answerMessage(ctx context.Context, r fetchRow) error {
 		if found = sum != nil; found {
 			for i := range f.items {
 				if !needsContent(f.items[i].Kind) {
-					head[i] = f.appendItem(nil, &f.items[i], &r, sum)
+					head[i] = f.appendItem(nil, &f.items[i], r, sum)
 				}
 			}
 		}
@@ -157,7 +159,7 @@ func cut(content Content, partial *imap.Partial) part {
 
 // sendMessage writes the response. head has the items that come from a summary, where
 // there are any.
-func (f *fetcher) sendMessage(ctx context.Context, r fetchRow, parts []part, head [][]byte) error {
+func (f *fetcher) sendMessage(ctx context.Context, r *fetchRow, parts []part, head [][]byte) error {
 	b := imapwire.AppendFetchStart(f.buf(), r.seq)
 	for i := range f.items {
 		item := &f.items[i]
@@ -177,7 +179,7 @@ func (f *fetcher) sendMessage(ctx context.Context, r fetchRow, parts []part, hea
 		case head != nil:
 			b = append(b, head[i]...)
 		default:
-			b = f.appendItem(b, item, &r, nil)
+			b = f.appendItem(b, item, r, nil)
 		}
 	}
 	f.put(imapwire.AppendFetchEnd(b))

@@ -2,7 +2,6 @@ package message
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 )
 
@@ -98,16 +97,15 @@ func FilterHeader(dst, header []byte, fields []string, not bool) []byte {
 }
 
 // fieldMatcher returns a function that says whether a name is one of fields. A line that
-// is no field has none, and so is not the one whose name is empty. Long lists are looked
-// up in a map, so that their cost is not multiplied by the header's.
+// is no field has none, and so is not the one whose name is empty. Lists longer than mail
+// programs send are looked up in a map, so that their cost is not multiplied by the header's.
 func fieldMatcher(fields []string) func(name []byte) bool {
-	fields = slices.DeleteFunc(slices.Clone(fields), func(f string) bool { return f == "" })
-	const few = 8
+	const few = 32
 	if len(fields) <= few {
 		return func(name []byte) bool {
 			for _, f := range fields {
-				if equalName(name, f) {
-					return true
+				if len(name) == len(f) && equalName(name, f) {
+					return len(name) > 0
 				}
 			}
 			return false
@@ -121,7 +119,7 @@ func fieldMatcher(fields []string) func(name []byte) bool {
 	return func(name []byte) bool {
 		buf = appendLower(buf[:0], name)
 		_, ok := set[string(buf)]
-		return ok
+		return ok && len(name) > 0
 	}
 }
 

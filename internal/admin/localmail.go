@@ -212,7 +212,9 @@ func (r *contentReader) open(ctx context.Context, a *mail.Account, mailbox strin
 	if err != nil {
 		return err
 	}
-	msg, err := m.Message(ctx, details[0])
+	next, stop := iter.Pull2(m.Messages(ctx, details))
+	defer stop()
+	msg, err, _ := next()
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"slices"
 
 	"tidemark/imap"
 	"tidemark/imapserver"
@@ -93,49 +95,82 @@ type content struct {
 	root *message.Part
 }
 
-// Message opens a message's content.
-func (s *Selected) Message(ctx context.Context, msg imapserver.Details) (imapserver.Message, error) {
-	var c *content
-	err := s.svc().engine.View(ctx, s.account.id, func(r store.Reader) (err error) {
-		c, err = s.account.content(ctx, r, emailID(msg.Email))
-		return err
+// messagesPerRead is how many messages Messages looks up in one look at the store.
+const messagesPerRead = 32
+
+// Messages opens the messages' content, one after the other.
+func (s *Selected) Messages(ctx context.Context, msgs []imapserver.Details) iter.Seq2[imapserver.Message, error] {
+	return func(yield func(imapserver.Message, error) bool) {
+		for part := range slices.Chunk(msgs, messagesPerRead) {
+			for _, at := range s.locateAll(ctx, part) {
+				c, err := s.account.openContent(ctx, at)
+				if err != nil && !yield(nil, s.svc().fault(err)) || err == nil && !yield(c, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// located is where the octets of an email are, or why that is not known.
+type located struct {
+	email emailID
+	blob  store.BlobID
+	root  *message.Part
+	err   error
+}
+
+// locateAll says of each message where its octets are.
+func (s *Selected) locateAll(ctx context.Context, msgs []imapserver.Details) []located {
+	list := make([]located, len(msgs))
+	err := s.svc().engine.View(ctx, s.account.id, func(r store.Reader) error {
+		records := newRecordCursor(r, kindEmail)
+		defer records.close()
+		for i, msg := range msgs {
+			email := emailID(msg.Email)
+			record, err := records.at(email)
+			list[i] = locate(email, record, err)
+		}
+		return nil
 	})
 	if err != nil {
-		return nil, s.svc().fault(err)
+		for i := range list {
+			list[i].err = err
+		}
 	}
-	return c, nil
+	return list
 }
 
-// content opens an email, which must be closed. It does not need r afterwards.
-func (a *account) content(ctx context.Context, r store.Reader, email emailID) (*content, error) {
-	b, err := r.Get(emailKey(email))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, errExpunged
-	}
-	if err != nil {
-		return nil, fmt.Errorf("email %d: %w", email, err)
-	}
-	return a.openContent(ctx, email, b)
-}
-
-// openContent is content for an email whose record has been read.
-func (a *account) openContent(ctx context.Context, email emailID, record []byte) (*content, error) {
+// locate takes what the record of an email says, or the error of reading it.
+func locate(email emailID, record []byte, err error) located {
+	at := located{email: email, err: err}
 	var rec emailRecord
-	if err := decodeEmailRecord(record, &rec); err != nil {
-		return nil, fmt.Errorf("email %d: %w", email, err)
+	if at.err == nil {
+		at.err = decodeEmailRecord(record, &rec)
 	}
-	root, err := message.ParsePart(rec.Parts)
-	if err != nil {
-		return nil, fmt.Errorf("%w: parts of email %d: %w", store.ErrCorrupt, email, err)
+	if at.err == nil {
+		at.blob = rec.Blob
+		at.root, at.err = message.ParsePart(rec.Parts)
+		if at.err != nil {
+			at.err = fmt.Errorf("%w: parts: %w", store.ErrCorrupt, at.err)
+		}
 	}
-	blob, err := a.svc.engine.OpenBlob(ctx, a.id, rec.Blob)
-	if errors.Is(err, store.ErrNotFound) {
+	return at
+}
+
+// openContent opens what was located. It must be closed.
+func (a *account) openContent(ctx context.Context, at located) (c *content, err error) {
+	var blob store.Blob
+	if err = at.err; err == nil {
+		blob, err = a.svc.engine.OpenBlob(ctx, a.id, at.blob)
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		return nil, errExpunged
+	case err != nil:
+		return nil, fmt.Errorf("content of email %d: %w", at.email, err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("content of email %d: %w", email, err)
-	}
-	return &content{svc: a.svc, blob: blob, root: root}, nil
+	return &content{svc: a.svc, blob: blob, root: at.root}, nil
 }
 
 // Close releases the message.

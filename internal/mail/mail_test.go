@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 	"time"
@@ -127,7 +128,9 @@ func TestAppendAndRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	msg, err := m.Message(t.Context(), details[0])
+	next, stop := iter.Pull2(m.Messages(t.Context(), details))
+	defer stop()
+	msg, err, _ := next()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -171,10 +171,7 @@ func (m *searched) open() (*content, error) {
 		return nil, err
 	}
 	record, err := m.emails.at(email)
-	if err != nil {
-		return nil, fmt.Errorf("email %d: %w", email, err)
-	}
-	m.content, err = m.account.openContent(m.ctx, email, record)
+	m.content, err = m.account.openContent(m.ctx, locate(email, record, err))
 	return m.content, err
 }
 
