@@ -66,7 +66,10 @@ func fieldName(line []byte) []byte {
 		return nil
 	}
 	// White space before the colon is obsolete but meant so (RFC 5322 §4.5).
-	name := bytes.TrimRight(line[:colon], " \t")
+	name := line[:colon]
+	for len(name) > 0 && (name[len(name)-1] == ' ' || name[len(name)-1] == '\t') {
+		name = name[:len(name)-1]
+	}
 	for _, c := range name {
 		if c <= ' ' || c >= 0x7f {
 			return nil
