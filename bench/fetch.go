@@ -37,6 +37,14 @@ func (t *turn) runFetchMetadata(n int) error {
 	return t.firstAndAgain(m, 10, command)
 }
 
+// runFetchHeaders asks for what programs list that do without ENVELOPE.
+func (t *turn) runFetchHeaders(n int) error {
+	m := t.opts.fullMailbox()
+	const fields = "From To Cc Bcc Subject Date Message-ID Priority X-Priority References Newsgroups In-Reply-To Content-Type Reply-To"
+	command := fmt.Sprintf("FETCH 1:%d (UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS (%s)])", n, fields)
+	return t.firstAndAgain(m, 10, command)
+}
+
 // runQuestion asks something twice.
 func (t *turn) runQuestion(m mailbox, command string) error { return t.firstAndAgain(m, 5, command) }
 

@@ -121,6 +121,15 @@ func fetchWorkloads(o *options) []workload {
 			run:  func(t *turn) error { return t.runFetchMetadata(n) },
 		},
 		{
+			name: "fetch-headers",
+			rows: []row{
+				{name: "FETCH header fields of " + number(n) + ", first", unit: millis, op: "FETCH"},
+				{name: "FETCH header fields of " + number(n) + ", again", unit: millis, op: "FETCH"},
+			},
+			data: full,
+			run:  func(t *turn) error { return t.runFetchHeaders(n) },
+		},
+		{
 			name: "download",
 			rows: []row{
 				{name: "download of all bodies, 1 connection", unit: "MB/s", higher: true, goal: 2, cpuGoal: 2, op: "MB"},
