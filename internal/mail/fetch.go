@@ -194,7 +194,8 @@ func (c *content) Section(s imap.Section) (imapserver.Content, error) {
 	if err != nil {
 		return nil, err
 	}
-	return bytesContent(message.FilterHeader(nil, header, s.Fields, not)), nil
+	fields := make([]byte, 0, len(header))
+	return bytesContent(message.FilterHeader(fields, header, s.Fields, not)), nil
 }
 
 // maxFiltered is the longest header section, in octets, of which the chosen fields are
